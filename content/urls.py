@@ -1,0 +1,5 @@
+"""Routes of content, relative to /api/v1/."""
+
+from typing import Any
+
+urlpatterns: list[Any] = []

@@ -1,0 +1,89 @@
+"""The bus's settings, read once from Django's: names, units and defaults in one place."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How one room appears to Kafka."""
+
+    client_id: str
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusSettings:
+    """`EVENTBUS` in Django's settings; durations in seconds, sizes in bytes."""
+
+    brokers: str = ""
+    topic_prefix: str = ""
+    rooms: dict[str, Room]
+    partitions: int = 6
+    replication_factor: int = 1
+    min_insync_replicas: int = 1
+
+    buckets: int = 16
+    max_event_bytes: int = 900_000
+    lease_seconds: float = 10.0
+    relay_batch_min: int = 200
+    relay_batch_max: int = 4000
+    relay_idle_seconds: float = 0.02
+    delivery_timeout_seconds: float = 30.0
+
+    consumer_batch: int = 100
+    consumer_wait_seconds: float = 0.1
+    group_protocol: str = "consumer"
+    fetch_wait_ms: int = 50
+    session_timeout_ms: int = 45_000
+    retry_attempts: int = 8
+    retry_base_seconds: float = 1.0
+    retry_cap_seconds: float = 300.0
+    not_yet_limit_seconds: float = 24 * 3600.0
+    continue_past_dead: tuple[str, ...] = ()
+    inbox_retention_days: int = 45
+
+    def __post_init__(self) -> None:
+        if not self.rooms:
+            raise ImproperlyConfigured("EVENTBUS['rooms'] names no room, so nothing could consume an event")
+        if self.relay_batch_min > self.relay_batch_max:
+            raise ImproperlyConfigured("EVENTBUS: relay_batch_min is larger than relay_batch_max")
+        if self.group_protocol not in {"consumer", "classic"}:
+            raise ImproperlyConfigured("EVENTBUS['group_protocol'] (KAFKA_GROUP_PROTOCOL) must be 'consumer' or 'classic'")
+        for name in ("buckets", "partitions", "replication_factor", "consumer_batch", "retry_attempts"):
+            if getattr(self, name) < 1:
+                raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be at least 1")
+
+    def room(self, name: str) -> Room:
+        """The room of that name; raises ImproperlyConfigured naming the rooms there are."""
+        if name not in self.rooms:
+            raise ImproperlyConfigured(f"There is no room {name!r}; the rooms are {', '.join(sorted(self.rooms))}")
+        return self.rooms[name]
+
+    def room_of_group(self, group: str) -> str:
+        """The room that reads as this consumer group."""
+        return next(name for name, room in self.rooms.items() if room.group_id == group)
+
+
+@cache
+def bus_settings() -> BusSettings:
+    """The settings in force; a misspelt name is refused."""
+    raw: dict[str, Any] = dict(getattr(settings, "EVENTBUS", {}))
+    unknown = set(raw) - set(BusSettings.__dataclass_fields__)
+    if unknown:
+        raise ImproperlyConfigured(f"EVENTBUS has settings nobody reads: {', '.join(sorted(unknown))}")
+    raw["rooms"] = {name: Room(**names) for name, names in raw.get("rooms", {}).items()}
+    return BusSettings(**raw)
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "EVENTBUS":
+        bus_settings.cache_clear()
+
+
+setting_changed.connect(_forget)  # sent by Django's override_settings only: tests may change the bus's settings

@@ -1,0 +1,255 @@
+"""Parked keys and dead letters: what could not be handled waits here, in key order, until it can or a person decides.
+
+The first failing message of a (group, topic, key) is its head and is retried with growing delay; later messages of that key
+queue behind it. After the last attempt the head is a dead letter and the key stays parked, unless its group is named in
+`continue_past_dead`. A message joins a parked key, and a key is set free, only under the key's advisory lock, so a late
+follower cannot be left without a head.
+"""
+
+import logging
+import random
+import traceback as tracebacks
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from zlib import crc32
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from eventbus.conf import bus_settings
+from eventbus.exceptions import DecodeError, DomainError, NotYetError
+from eventbus.messages import Delivery, Message, read
+from eventbus.models import OperatorAction, ParkedEvent
+
+logger = logging.getLogger(__name__)
+
+Place = tuple[str, str]  # topic, key
+ATTEMPT_LEASE = timedelta(seconds=120)  # a retry whose process died is due again after this
+LOCK_SPACE = 0x7472  # the first key of our two-key advisory locks, so that they meet nobody else's
+
+
+def blocked_keys(group: str, places: Iterable[Place]) -> set[Place]:
+    """Which of these keys are parked; those are also locked until the transaction ends."""
+    wanted = sorted(set(places))
+    found = _parked_among(group, wanted)
+    if not found:
+        return found
+    for topic, key in sorted(found):
+        _lock(group, topic, key)
+    return _parked_among(group, sorted(found))
+
+
+def queue(group: str, delivery: Delivery) -> None:
+    """Let a message wait behind its parked key."""
+    _row(group, delivery, state=ParkedEvent.State.QUEUED).save(force_insert=True)
+
+
+def bury(group: str, delivery: Delivery, error: Exception) -> None:
+    """Make a message that can never be handled a dead letter."""
+    _row(group, delivery, state=ParkedEvent.State.DEAD, attempts=1, **_described(error)).save(force_insert=True)
+    logger.error("%s: dead letter %s (%s)", group, delivery.message.place, type(error).__name__)
+
+
+def park(group: str, delivery: Delivery, error: Exception) -> None:
+    """Make a failed message the head of its key: retried later, or dead when its error is for good."""
+    if blocked_keys(group, [(delivery.message.topic, delivery.key)]):
+        queue(group, delivery)
+    elif isinstance(error, DomainError | DecodeError):
+        bury(group, delivery, error)
+    else:
+        due = next_attempt(error, attempts=1)
+        _row(
+            group, delivery, state=ParkedEvent.State.RETRYING, attempts=1, next_attempt_at=due, **_described(error)
+        ).save(force_insert=True)
+        logger.warning("%s: parked %s (%s)", group, delivery.message.place, type(error).__name__)
+
+
+def retry_due(group: str, answer: Callable[[Delivery], None], *, limit: int) -> int:
+    """Run due heads and, as each succeeds, its followers; the number of attempts made, at most `limit`."""
+    for made in range(limit):
+        head = _begin_attempt(group)
+        if head is None:
+            return made
+        try:
+            _finish_attempt(head, answer)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is recorded on its head
+            if not connection.in_atomic_block and not connection.is_usable():
+                raise
+            _record_failure(head, error)
+    return limit
+
+
+@transaction.atomic
+def retry(parked: ParkedEvent, *, actor: str, reason: str = "") -> None:
+    """Give a dead letter a new set of attempts, starting now."""
+    _lock(parked.group, parked.topic, parked.key)
+    dead = ParkedEvent.objects.dead().select_for_update().filter(pk=parked.pk).first()
+    if dead is None:
+        return
+    others = ParkedEvent.objects.of_key(dead.group, dead.topic, dead.key).filter(state=ParkedEvent.State.RETRYING)
+    if others.exists():
+        _update(dead, state=ParkedEvent.State.QUEUED, attempts=0, next_attempt_at=None)
+    else:
+        _update(dead, state=ParkedEvent.State.RETRYING, attempts=0, next_attempt_at=timezone.now())
+    _audit(OperatorAction.Action.RETRY, dead, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def discard(parked: ParkedEvent, *, actor: str, reason: str) -> None:
+    """Give a dead letter up: its event will have no effect in this group, and its key goes on."""
+    _lock(parked.group, parked.topic, parked.key)
+    dead = ParkedEvent.objects.dead().select_for_update().filter(pk=parked.pk).first()
+    if dead is None:
+        return
+    _audit(OperatorAction.Action.DISCARD, dead, actor=actor, reason=reason)
+    _release(dead)
+
+
+def next_attempt(error: Exception, *, attempts: int) -> datetime:
+    """When to try again: doubling from retry_base_seconds to retry_cap_seconds, with jitter of a quarter."""
+    settings = bus_settings()
+    cap = settings.retry_cap_seconds * (4 if isinstance(error, NotYetError) else 1)
+    delay = min(cap, settings.retry_base_seconds * 2.0 ** min(attempts - 1, 30))
+    return timezone.now() + timedelta(seconds=delay * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
+
+
+def _parked_among(group: str, places: list[Place]) -> set[Place]:
+    if not places:
+        return set()
+    blocking = [ParkedEvent.State.RETRYING, ParkedEvent.State.QUEUED]
+    if group not in bus_settings().continue_past_dead:
+        blocking.append(ParkedEvent.State.DEAD)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT p.topic, p.key FROM unnest(%s::text[], %s::text[]) AS w(topic, key)"
+            " JOIN eventbus_parkedevent p"
+            ' ON p."group" = %s AND p.topic = w.topic AND p.key = w.key AND p.state = ANY(%s)',
+            [[topic for topic, _ in places], [key for _, key in places], group, [str(state) for state in blocking]],
+        )
+        return {(topic, key) for topic, key in cursor.fetchall()}
+
+
+def _begin_attempt(group: str) -> ParkedEvent | None:
+    """Count an attempt of one due head before it is made, so that a crash in it counts too."""
+    with transaction.atomic():
+        head = (
+            ParkedEvent.objects.filter(
+                group=group, state=ParkedEvent.State.RETRYING, next_attempt_at__lte=timezone.now()
+            )
+            .order_by("next_attempt_at", "id")
+            .select_for_update(skip_locked=True)
+            .first()
+        )
+        if head is not None:
+            _update(head, attempts=head.attempts + 1, next_attempt_at=timezone.now() + ATTEMPT_LEASE)
+        return head
+
+
+def _finish_attempt(head: ParkedEvent, answer: Callable[[Delivery], None]) -> None:
+    with transaction.atomic():
+        _lock(head.group, head.topic, head.key)
+        mine = ParkedEvent.objects.select_for_update().filter(pk=head.pk, attempts=head.attempts).first()
+        if mine is None:
+            return
+        answer(delivery_of(mine))
+        _release(mine)
+
+
+def _record_failure(head: ParkedEvent, error: Exception) -> None:
+    settings = bus_settings()
+    age = (timezone.now() - head.parked_at).total_seconds()
+    if isinstance(error, NotYetError):
+        is_dead = age >= settings.not_yet_limit_seconds
+    else:
+        is_dead = isinstance(error, DomainError | DecodeError) or head.attempts >= settings.retry_attempts
+    with transaction.atomic():
+        _lock(head.group, head.topic, head.key)
+        mine = ParkedEvent.objects.select_for_update().filter(pk=head.pk, attempts=head.attempts).first()
+        if mine is None:
+            return
+        if not is_dead:
+            due = next_attempt(error, attempts=mine.attempts)
+            _update(mine, next_attempt_at=due, **_described(error))
+            return
+        _update(mine, state=ParkedEvent.State.DEAD, next_attempt_at=None, **_described(error))
+        logger.error(
+            "%s: dead letter %s:%d:%d after %d attempts (%s)",
+            *(mine.group, mine.topic, mine.partition, mine.offset, mine.attempts, type(error).__name__),
+        )
+        if mine.group in settings.continue_past_dead:
+            _promote(mine)
+
+
+def _release(head: ParkedEvent) -> None:
+    """Take a head away and let the next of its key come up."""
+    pk = head.pk
+    ParkedEvent.objects.filter(pk=pk).delete()
+    _promote(head)
+
+
+def _promote(head: ParkedEvent) -> None:
+    key_rows = ParkedEvent.objects.of_key(head.group, head.topic, head.key)
+    if key_rows.filter(state=ParkedEvent.State.RETRYING).exists():
+        return
+    follower = key_rows.filter(state=ParkedEvent.State.QUEUED).first()
+    if follower is not None:
+        _update(follower, state=ParkedEvent.State.RETRYING, next_attempt_at=timezone.now())
+
+
+def _lock(group: str, topic: str, key: str) -> None:
+    number = crc32(f"{group}\x1f{topic}\x1f{key}".encode()) - 2**31
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_SPACE, number])
+
+
+def _row(group: str, delivery: Delivery, **fields: object) -> ParkedEvent:
+    message = delivery.message
+    return ParkedEvent(
+        group=group,
+        topic=message.topic,
+        key=delivery.key,
+        partition=message.partition,
+        offset=message.offset,
+        event_id=delivery.event_id,
+        payload=message.value,
+        headers=dict(message.headers),
+        **fields,
+    )
+
+
+def delivery_of(parked: ParkedEvent) -> Delivery:
+    """The message as it came, read again: a parked event may have become readable by an upgrade."""
+    delivery = read(
+        Message(
+            topic=parked.topic,
+            partition=parked.partition,
+            offset=parked.offset,
+            key=parked.key.encode(),
+            value=None if parked.payload is None else bytes(parked.payload),
+            headers=parked.headers,
+        )
+    )
+    return delivery
+
+
+def _described(error: Exception) -> dict[str, str]:
+    return {
+        "error_class": f"{type(error).__module__}.{type(error).__qualname__}"[:200],
+        "error": str(error).replace("\x00", "")[:5000],
+        "traceback": "".join(tracebacks.format_exception(error)).replace("\x00", "")[-20_000:],
+    }
+
+
+def _update(parked: ParkedEvent, **fields: object) -> None:
+    for name, value in fields.items():
+        setattr(parked, name, value)
+    parked.save(update_fields=list(fields))
+
+
+def _audit(action: OperatorAction.Action, parked: ParkedEvent, *, actor: str, reason: str) -> None:
+    OperatorAction.objects.create(
+        action=action,
+        actor=actor,
+        target=f"{parked.group} {parked.topic}:{parked.partition}:{parked.offset} {parked.event_id}",
+        reason=reason,
+    )

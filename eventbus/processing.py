@@ -1,0 +1,126 @@
+"""A batch of messages becomes effects: once each, in key order, one failing key never in another's way.
+
+One transaction: claim the batch in the inbox (the primary key decides what is new), queue what belongs to a parked key,
+run the handlers of the rest in order. If anything fails, everything is rolled back and the same messages run one
+transaction each, so that only the guilty one is parked.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from eventbus import parking
+from eventbus.conf import bus_settings
+from eventbus.context import event_context
+from eventbus.exceptions import EventBusError
+from eventbus.handlers import handlers_of
+from eventbus.messages import Delivery, Message, read
+
+Result = TypeVar("Result")
+
+CLAIM = """
+INSERT INTO eventbus_inboxevent ("group", event_id, topic, partition, "offset", handled_at)
+SELECT %s, i.event_id, i.topic, i.partition, i."offset", clock_timestamp()
+  FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[]) AS i(event_id, topic, partition, "offset")
+ON CONFLICT DO NOTHING
+RETURNING event_id
+"""
+
+
+class DatabaseUnavailableError(EventBusError):
+    """The database cannot be reached; nothing was handled, try again later."""
+
+
+class Processor:
+    """Turns messages into one room's effects."""
+
+    def __init__(self, room: str) -> None:
+        self.room = room
+        self.group = bus_settings().room(room).group_id
+        self.handlers = handlers_of(room)
+
+    def process(self, messages: Sequence[Message]) -> None:
+        """Handle, park or bury every message; raises only DatabaseUnavailableError, and then nothing is lost."""
+        deliveries = [read(message) for message in messages]
+        if self._attempt(lambda: self._take(deliveries)) is None:
+            return
+        for delivery in deliveries:
+            error = self._attempt(lambda delivery=delivery: self._take([delivery]))  # type: ignore[misc]
+            if error is not None:
+                self._park(delivery, error)
+
+    def retry_due(self, limit: int = 100) -> int:
+        """Run parked heads whose time has come, with their followers in order; the number of attempts made."""
+        return guarded(lambda: parking.retry_due(self.group, self.answer, limit=limit))
+
+    def answer(self, delivery: Delivery) -> None:
+        """Run this room's handlers for one event, in the caller's transaction."""
+        if delivery.error is not None:
+            raise delivery.error
+        with event_context(delivery.context):
+            for handler in self.handlers.get(delivery.event_type, ()):
+                handler(delivery.event)
+
+    def _attempt(self, work: Callable[[], None]) -> Exception | None:
+        try:
+            guarded(lambda: _atomically(work))
+        except DatabaseUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is parked with it
+            return error
+        return None
+
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        new = self._claim(deliveries)
+        blocked = parking.blocked_keys(self.group, [(d.message.topic, d.key) for d in new])
+        for delivery in new:
+            place = (delivery.message.topic, delivery.key)
+            if place in blocked:
+                parking.queue(self.group, delivery)
+            elif delivery.error is not None:
+                parking.bury(self.group, delivery, delivery.error)
+                blocked |= parking.blocked_keys(self.group, [place])
+            else:
+                self.answer(delivery)
+
+    def _claim(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """The deliveries that this group has not seen, each once; concurrent claims of one event wait for each other."""
+        by_id: dict[str, Delivery] = {}
+        for delivery in deliveries:
+            by_id.setdefault(delivery.event_id, delivery)
+        rows = sorted(by_id.values(), key=lambda delivery: delivery.event_id)
+        columns = (
+            [row.event_id for row in rows],
+            [row.message.topic for row in rows],
+            [row.message.partition for row in rows],
+            [row.message.offset for row in rows],
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(CLAIM, [self.group, *columns])
+            claimed = {event_id for (event_id,) in cursor.fetchall()}
+        return [delivery for event_id, delivery in by_id.items() if event_id in claimed]
+
+    def _park(self, delivery: Delivery, error: Exception) -> None:
+        def park() -> None:
+            if self._claim([delivery]):
+                parking.park(self.group, delivery, error)
+
+        guarded(lambda: _atomically(park))
+
+
+def guarded(work: Callable[[], Result]) -> Result:
+    """Run database work; a lost connection becomes DatabaseUnavailableError and is replaced for the next call."""
+    try:
+        connection.close_if_unusable_or_obsolete()
+        return work()
+    except (OperationalError, InterfaceError) as error:
+        if not connection.in_atomic_block and not connection.is_usable():
+            connection.close()
+            raise DatabaseUnavailableError(str(error)) from error
+        raise
+
+
+def _atomically(work: Callable[[], None]) -> None:
+    with transaction.atomic():
+        work()

@@ -1,0 +1,101 @@
+"""What media tells the other rooms: a file came, was made fit to show, went."""
+
+from datetime import datetime
+from uuid import UUID
+
+from eventbus.events import Event, Wire, WireEnum, event, field
+
+
+class MediaKind(WireEnum):
+    """What a file is."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+
+
+class ProcessingStatus(WireEnum):
+    """How processing ended."""
+
+    READY = "ready"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class ProcessingFailure(WireEnum):
+    """Why a file cannot be shown."""
+
+    TYPE_MISMATCH = "type_mismatch"
+    INFECTED = "infected"
+    TOO_LARGE = "too_large"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_LONG = "too_long"
+    CORRUPT = "corrupt"
+    UNSUPPORTED = "unsupported"
+    TIMEOUT = "timeout"
+    INTERNAL = "internal"
+
+
+class MediaDeletionReason(WireEnum):
+    """Why a file was deleted."""
+
+    OWNER_REQUEST = "owner_request"
+    ORPHANED = "orphaned"
+    POST_DELETED = "post_deleted"
+    POLICY = "policy"
+    ACCOUNT_CLOSED = "account_closed"
+
+
+class Variant(Wire):
+    """One rendition of a file: sizes in pixels and bytes, duration in milliseconds."""
+
+    name: str
+    mime: str
+    width: int | None
+    height: int | None
+    size_bytes: int
+    duration_ms: int | None
+
+
+@event("media.uploaded", version="1.0", key="media_id", aggregate="media")
+class MediaUploaded(Event):
+    """A file is stored whole; `storage_ref` is an opaque key, not an address."""
+
+    media_id: UUID
+    owner_id: UUID = field(name="userId")
+    kind: MediaKind
+    declared_mime: str = field(name="mimeType")
+    size_bytes: int = field(name="fileSize")
+    sha256: str | None
+    storage_ref: str = field(name="storageKey")
+    uploaded_at: datetime
+
+
+@event("media.processed", version="1.0", key="media_id", aggregate="media")
+class MediaProcessed(Event):
+    """Processing ended: its variants exist, or `failure_code` says why not."""
+
+    media_id: UUID
+    owner_id: UUID = field(name="userId")
+    kind: MediaKind
+    status: ProcessingStatus
+    failure_code: ProcessingFailure | None
+    detected_mime: str | None
+    width: int | None
+    height: int | None
+    duration_ms: int | None
+    size_bytes: int | None
+    variants: tuple[Variant, ...]
+    processing_ms: int
+    processed_at: datetime
+
+
+@event("media.deleted", version="1.0", key="media_id", aggregate="media")
+class MediaDeleted(Event):
+    """A file and all its renditions are gone; the last event of its aggregate."""
+
+    media_id: UUID
+    owner_id: UUID = field(name="userId")
+    kind: MediaKind
+    reason: MediaDeletionReason
+    deleted_at: datetime
