@@ -96,7 +96,7 @@ class Event(msgspec.Struct, metaclass=WireMeta):
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:
-    """Where an event lives: its topic, version, partition key (an attribute's name) and aggregate."""
+    """Where an event lives: its topic, version, partition key (an attribute's name), aggregate and retention."""
 
     topic: str
     version: str
@@ -104,6 +104,7 @@ class EventSpec:
     aggregate: str
     aggregate_id: tuple[str, ...]
     source: str
+    retention_days: int
     event_class: type[Event]
     upcasters: Mapping[int, Upcaster]
     decoder: msgspec.json.Decoder[Event]
@@ -175,12 +176,13 @@ def event(
     key: str,
     aggregate: str,
     aggregate_id: str | tuple[str, ...] = "",
+    retention_days: int = 30,
     upcasters: Mapping[int, Upcaster] | None = None,
 ) -> Callable[[EventClass], EventClass]:
     """Register an event class under its topic.
 
     `key` names the attribute whose value is the partition key; `aggregate_id` the attribute (or attributes) that identify
-    the aggregate, the key by default; `upcasters[n]` turns a raw object of major version n into one of n + 1.
+    the aggregate, the key by default; Kafka keeps the topic for `retention_days`; `upcasters[n]` turns a raw object of major version n into one of n + 1.
     """
 
     def register(event_class: EventClass) -> EventClass:
@@ -199,6 +201,7 @@ def event(
             aggregate=aggregate,
             aggregate_id=identity,
             source="/" + event_class.__module__.partition(".")[0],
+            retention_days=retention_days,
             event_class=event_class,
             upcasters=dict(upcasters or {}),
             decoder=msgspec.json.Decoder(event_class),

@@ -73,6 +73,7 @@ class HeldKey(models.Model):
 
     topic = models.CharField(max_length=249)
     key = models.TextField()
+    outbox_id = models.BigIntegerField()
     reason = models.TextField()
     held_at = models.DateTimeField(db_default=Now())
 

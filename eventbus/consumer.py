@@ -1,0 +1,94 @@
+"""One consumer process of one room: take messages, let the processor turn them into effects, then move the offsets."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from eventbus.conf import bus_settings
+from eventbus.exceptions import CatalogError
+from eventbus.handlers import handlers_of
+from eventbus.kafka.consumer import EventConsumer
+from eventbus.leases import Trouble
+from eventbus.messages import Message
+from eventbus.processing import DatabaseUnavailableError, Processor
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5  # how often parked keys are looked at while messages flow
+
+
+class Consumer:
+    """Reads one room's topics until `stop()`; the first stop finishes the batch at hand."""
+
+    def __init__(self, room: str) -> None:
+        settings = bus_settings()
+        self.room = room
+        self.processor = Processor(room)
+        self.batch, self.wait = settings.consumer_batch, settings.consumer_wait_seconds
+        self.handled = 0
+        self._trouble = Trouble(f"consumer {room}", "the database")
+        self._stop = threading.Event()
+        self._retried_at = 0.0
+        topics = [settings.topic_prefix + event_type for event_type in sorted(handlers_of(room))]
+        if not topics:
+            raise CatalogError(f"{room} handles no event, so there is nothing to consume")
+        self._source = EventConsumer(room, topics)
+
+    def stop(self, *_: object) -> None:
+        """Finish the batch at hand, commit its offsets, leave the group, and return from run()."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Consume until stopped; waits for a database or a broker that is away, and says so once."""
+        logger.info("consumer %s started", self.room)
+        try:
+            while not self._stop.is_set():
+                self.step()
+        finally:
+            self._source.close()
+        logger.info("consumer %s stopped after %d messages", self.room, self.handled)
+
+    def drain(self) -> int:
+        """Consume until every partition is read to its end and nothing parked is due; the number of messages."""
+        try:
+            while not self._stop.is_set():
+                if not self.step() and self._source.is_caught_up():
+                    break
+        finally:
+            self._source.close()
+        return self.handled
+
+    def step(self) -> int:
+        """One batch and, when it is time, the parked keys that are due; the number of things done."""
+        messages = self._source.take(self.batch, self.wait)
+        if messages and self._handle(messages):
+            self.handled += len(messages)
+        done = len(messages)
+        if not messages or time.monotonic() - self._retried_at > RETRY_SECONDS:
+            done += self._retry()
+        return done
+
+    def _handle(self, messages: Sequence[Message]) -> bool:
+        """Process until the database has taken it; False when that was cut short by a stop."""
+        while True:
+            try:
+                self.processor.process(messages)
+            except DatabaseUnavailableError as error:
+                self._trouble.is_down(str(error))
+                if self._stop.is_set():
+                    return False
+                self._source.stay_in_group(1.0)
+                messages = [message for message in messages if self._source.owns(message)]
+            else:
+                self._trouble.is_up()
+                self._source.done(messages)
+                return True
+
+    def _retry(self) -> int:
+        self._retried_at = time.monotonic()
+        try:
+            return self.processor.retry_due()
+        except DatabaseUnavailableError as error:
+            self._trouble.is_down(str(error))
+            return 0

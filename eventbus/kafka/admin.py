@@ -1,0 +1,151 @@
+"""Questions to the cluster and changes of it: topics, partitions, lag, and a look at messages."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourceType
+
+from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
+from eventbus.kafka.connection import common_settings
+from eventbus.kafka.consumer import message_from
+from eventbus.messages import Message
+
+TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TopicLag:
+    """How far a group is behind on one topic, in messages, over all its partitions."""
+
+    group: str
+    topic: str
+    lag: int
+    committed: int
+    end: int
+
+
+class Cluster:
+    """An administrative client; raises BrokerUnavailableError when no broker answers."""
+
+    def __init__(self) -> None:
+        self._admin = AdminClient(common_settings("tributary-admin"))
+
+    def partitions(self) -> dict[str, int]:
+        """Every topic and its number of partitions."""
+        try:
+            topics = self._admin.list_topics(timeout=TIMEOUT_SECONDS).topics
+        except KafkaException as error:
+            raise _unavailable(error) from error
+        return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+
+    def node_count(self) -> int:
+        """How many brokers are in the cluster."""
+        try:
+            return len(self._admin.list_topics(timeout=TIMEOUT_SECONDS).brokers)
+        except KafkaException as error:
+            raise _unavailable(error) from error
+
+    def create_topic(self, name: str, *, partitions: int, replication: int, config: Mapping[str, str]) -> None:
+        """Create a topic; one that exists meanwhile is fine."""
+        future = self._admin.create_topics(
+            [NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))],
+            request_timeout=TIMEOUT_SECONDS,
+        )[name]
+        _settle(future, ignore={KafkaError.TOPIC_ALREADY_EXISTS})
+
+    def grow_topic(self, name: str, *, partitions: int) -> None:
+        """Give a topic more partitions; its keys will move between partitions."""
+        _settle(
+            self._admin.create_partitions([NewPartitions(name, partitions)], request_timeout=TIMEOUT_SECONDS)[name]
+        )
+
+    def topic_config(self, name: str) -> dict[str, str]:
+        """A topic's settings in force."""
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        future = self._admin.describe_configs([resource], request_timeout=TIMEOUT_SECONDS)[resource]
+        return {entry.name: entry.value for entry in _settle(future).values()}  # type: ignore[attr-defined]
+
+    def configure_topic(self, name: str, config: Mapping[str, str]) -> None:
+        """Change some of a topic's settings, leaving the others alone."""
+        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry
+
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        _settle(self._admin.incremental_alter_configs([resource], request_timeout=TIMEOUT_SECONDS)[resource])
+
+    def lag(self, group: str, topics: Iterable[str]) -> list[TopicLag]:
+        """How far a group is behind on each topic; a partition nothing was committed of counts from its start."""
+        known = self.partitions()
+        parts = [TopicPartition(topic, number) for topic in topics for number in range(known.get(topic, 0))]
+        if not parts:
+            return []
+        committed = self._committed(group, parts)
+        earliest = self._offsets(parts, OffsetSpec.earliest())
+        latest = self._offsets(parts, OffsetSpec.latest())
+        sums: dict[str, list[int]] = {}
+        for part in parts:
+            place = (part.topic, part.partition)
+            position = committed.get(place, -1)
+            position = max(position, earliest[place])
+            row = sums.setdefault(part.topic, [0, 0])
+            row[0] += position
+            row[1] += latest[place]
+        return [TopicLag(group, topic, end - done, done, end) for topic, (done, end) in sorted(sums.items())]
+
+    def _committed(self, group: str, parts: list[TopicPartition]) -> dict[tuple[str, int], int]:
+        request = [ConsumerGroupTopicPartitions(group, parts)]
+        try:
+            future = self._admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_SECONDS)[group]
+            answer = future.result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return {}
+            raise _unavailable(error) from error
+        return {(p.topic, p.partition): p.offset for p in answer.topic_partitions}
+
+    def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        futures = self._admin.list_offsets(dict.fromkeys(parts, spec), request_timeout=TIMEOUT_SECONDS)
+        return {(p.topic, p.partition): _settle(future).offset for p, future in futures.items()}  # type: ignore[attr-defined]
+
+
+def tail(topics: Iterable[str], *, from_beginning: bool, stop_after_seconds: float) -> Iterator[Message]:
+    """Messages of these topics as they come, without a group and without committing anything."""
+    consumer = Consumer(
+        {
+            **common_settings("tributary-tail"),
+            "group.id": "tributary-tail",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest" if from_beginning else "latest",
+            "fetch.wait.max.ms": 50,
+        }
+    )
+    try:
+        known = Cluster().partitions()
+        start = -2 if from_beginning else -1  # librdkafka's logical offsets: beginning, end
+        consumer.assign([TopicPartition(topic, n, start) for topic in topics for n in range(known.get(topic, 0))])
+        deadline = time.monotonic() + stop_after_seconds
+        while time.monotonic() < deadline:
+            raw = consumer.poll(0.1)
+            if raw is not None and raw.error() is None:
+                yield message_from(raw)
+    finally:
+        consumer.close()
+
+
+def _settle(future: object, ignore: Iterable[int] = ()) -> object:
+    try:
+        return future.result()  # type: ignore[attr-defined]
+    except KafkaException as error:
+        if error.args[0].code() in set(ignore):
+            return None
+        if error.args[0].code() in {KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}:
+            raise _unavailable(error) from error
+        raise BrokerRefusedError(error.args[0].str()) from error
+
+
+def _unavailable(error: KafkaException) -> BrokerUnavailableError:
+    return BrokerUnavailableError(f"Kafka does not answer: {error.args[0].str()}")

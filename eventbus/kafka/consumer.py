@@ -1,0 +1,137 @@
+"""One member of a room's consumer group: offsets are stored by hand, after the database commit."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from eventbus.conf import bus_settings
+from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
+from eventbus.kafka.connection import Connection, common_settings
+from eventbus.messages import Message
+
+logger = logging.getLogger(__name__)
+
+
+class EventConsumer:
+    """One member of a room's consumer group; offsets move only when `done` says so."""
+
+    def __init__(self, room: str, topics: Sequence[str]) -> None:
+        settings = bus_settings()
+        names = settings.room(room)
+        self.connection = Connection(f"consumer {room}")
+        self._consumer = Consumer(
+            {
+                **common_settings(names.client_id),
+                "group.id": names.group_id,
+                **self._protocol(),
+                "enable.auto.commit": True,  # commits what `done` stored, every second and on close
+                "auto.commit.interval.ms": 1000,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": settings.fetch_wait_ms,
+                "queued.max.messages.kbytes": 16_384,
+                "queued.min.messages": 1000,
+                "max.poll.interval.ms": 300_000,
+                "topic.metadata.refresh.interval.ms": 10_000,  # a topic created later is noticed soon
+                "error_cb": self.connection.on_error,
+            }
+        )
+        self._consumer.subscribe(list(topics))
+
+    @staticmethod
+    def _protocol() -> dict[str, Any]:
+        settings = bus_settings()
+        if settings.group_protocol == "classic":
+            return {
+                "group.protocol": "classic",
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": settings.session_timeout_ms,
+                "heartbeat.interval.ms": min(3000, settings.session_timeout_ms // 3),
+            }
+        return {"group.protocol": "consumer"}
+
+    def take(self, limit: int, seconds: float) -> list[Message]:
+        """Up to `limit` messages, waiting at most `seconds` for the first batch of them."""
+        taken = []
+        for raw in self._consumer.consume(limit, seconds):
+            error = raw.error()
+            if error is None:
+                taken.append(message_from(raw))
+            elif error.fatal() or error.code() == KafkaError._FATAL:
+                raise BrokerUnavailableError(f"the consumer failed for good: {error.str()}")
+            elif error.code() in {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED}:
+                raise BrokerRefusedError(f"{self.connection.who}: {error.str()}")
+            elif error.code() not in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._MAX_POLL_EXCEEDED}:
+                logger.warning("%s: %s", self.connection.who, error.str())
+            else:
+                logger.info("%s: %s", self.connection.who, error.str())
+        if taken:
+            self.connection.is_up()
+        return taken
+
+    def done(self, messages: Iterable[Message]) -> None:
+        """Everything up to and including these messages is handled; a partition lost meanwhile is left to its new owner."""
+        highest: dict[tuple[str, int], int] = {}
+        for message in messages:
+            place = (message.topic, message.partition)
+            highest[place] = max(highest.get(place, -1), message.offset)
+        for (topic, partition), offset in highest.items():
+            try:
+                self._consumer.store_offsets(offsets=[TopicPartition(topic, partition, offset + 1)])
+            except KafkaException as error:
+                logger.info("%s: %s:%d is no longer ours (%s)", self.connection.who, topic, partition, error.args[0].str())
+
+    def stay_in_group(self, seconds: float) -> None:
+        """Pass time without taking messages, and without being thrown out of the group for silence."""
+        held = self._consumer.assignment()
+        self._consumer.pause(held)
+        stray = self._consumer.poll(seconds)
+        if stray is not None and stray.error() is None:  # a partition assigned meanwhile: read it again later
+            self._consumer.seek(TopicPartition(stray.topic(), stray.partition(), stray.offset()))
+        self._consumer.resume(self._consumer.assignment())
+
+    def owns(self, message: Message) -> bool:
+        """Whether the message's partition is still assigned to this member."""
+        return any(
+            (held.topic, held.partition) == (message.topic, message.partition)
+            for held in self._consumer.assignment()
+        )
+
+    def is_caught_up(self) -> bool:
+        """Whether every assigned partition is read to its end."""
+        assigned = self._consumer.assignment()
+        if not assigned:
+            return False
+        positions = {(p.topic, p.partition): p.offset for p in self._consumer.position(assigned)}
+        for part in assigned:
+            low, high = self._consumer.get_watermark_offsets(part, timeout=5)
+            position = positions[part.topic, part.partition]
+            if high > low and (position if position >= 0 else self._committed(part, low)) < high:
+                return False
+        return True
+
+    def _committed(self, part: TopicPartition, default: int) -> int:
+        offset: int = self._consumer.committed([part], timeout=5)[0].offset
+        return offset if offset >= 0 else default
+
+    def close(self) -> None:
+        """Commit what was stored and leave the group."""
+        self._consumer.close()
+
+
+def message_from(raw: Any) -> Message:
+    """The bus's message from the client's."""
+    headers = {}
+    for name, value in raw.headers() or ():
+        if isinstance(value, bytes):
+            headers[name] = value.decode("utf-8", "replace").replace("\x00", "")
+    return Message(
+        topic=raw.topic(),
+        partition=raw.partition(),
+        offset=raw.offset(),
+        key=raw.key(),
+        value=raw.value(),
+        headers=headers,
+    )

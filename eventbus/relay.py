@@ -1,0 +1,241 @@
+"""The relay: committed events leave the outbox in the order of each key, and a row goes only when the broker has it.
+
+Each round takes the lowest visible ids of the owned buckets, produces them, waits for every answer and deletes what was
+acknowledged, in one statement. There is no cursor that could step over a late commit, and no transaction is open while
+Kafka is spoken to. Buckets are leased; a relay whose lease ran out cannot delete rows.
+"""
+
+import logging
+import os
+import socket
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from django.db import connection
+from psycopg.types.json import set_json_loads
+
+from eventbus.conf import bus_settings
+from eventbus.exceptions import BrokerUnavailableError
+from eventbus.kafka.producer import EventProducer, is_permanent
+from eventbus.leases import Leases
+from eventbus.models import HeldKey
+from eventbus.processing import DatabaseUnavailableError, guarded
+
+logger = logging.getLogger(__name__)
+
+FETCH = """
+SELECT o.id, o.bucket, o.topic, o.key, o.payload, o.headers
+  FROM unnest(%b::int2[]) AS b(bucket)
+ CROSS JOIN LATERAL (
+       SELECT * FROM eventbus_outboxevent e
+        WHERE e.bucket = b.bucket
+          AND NOT EXISTS (SELECT FROM eventbus_heldkey h WHERE h.topic = e.topic AND h.key = e.key)
+        ORDER BY e.id LIMIT %b) o
+ ORDER BY o.id
+"""
+
+FINISH = """
+DELETE FROM eventbus_outboxevent o
+ USING unnest(%s::int8[], %s::int2[]) AS acked(id, bucket)
+  JOIN unnest(%s::int2[], %s::int8[]) AS mine(bucket, epoch) USING (bucket)
+  JOIN eventbus_relaybucket lease ON lease.bucket = mine.bucket AND lease.owner = %s AND lease.epoch = mine.epoch
+ WHERE o.id = acked.id
+"""
+
+_headers = msgspec.json.Decoder(dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One waiting event, as bytes: the relay never looks inside."""
+
+    id: int
+    bucket: int
+    topic: str
+    key: str
+    payload: bytes
+    headers: dict[str, str]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the broker said about one round's rows."""
+
+    rows: list[Row]
+    answers: dict[int, Any] = field(default_factory=dict)  # row id: the broker's error, or None
+
+    def acknowledged(self) -> list[Row]:
+        """The rows that may go: of each key only those before its first failure."""
+        failed: set[tuple[str, str]] = set()
+        gone = []
+        for row in self.rows:
+            place = (row.topic, row.key)
+            if place not in failed and self.answers.get(row.id, UNANSWERED) is None:
+                gone.append(row)
+            else:
+                failed.add(place)
+        return gone
+
+    def refused(self) -> list[tuple[Row, str]]:
+        """The rows that the broker will never take, with its reason."""
+        return [
+            (row, error.str())
+            for row in self.rows
+            if (error := self.answers.get(row.id)) is not None and is_permanent(error)
+        ]
+
+    def trouble(self) -> str:
+        """Why the first failed row failed."""
+        return next((error.str() for error in self.answers.values() if error is not None), "no answer in time")
+
+
+UNANSWERED = object()
+
+
+class Relay:
+    """One relay process. `run()` works until `stop()`; `drain()` works until the outbox is empty."""
+
+    def __init__(self) -> None:
+        self.settings = bus_settings()
+        self.id: UUID = uuid4()
+        self.leases = Leases(owner=self.id, host=socket.gethostname(), pid=os.getpid())
+        self.published = 0
+        self._producer: EventProducer | None = None
+        self._batch = self.settings.relay_batch_min
+        self._stop = threading.Event()
+
+    def stop(self, *_: object) -> None:
+        """Finish the round at hand, hand the buckets over, and return from run()."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Publish until stopped; waits for a database or a broker that is away, and says so once."""
+        self.leases.start()
+        logger.info("relay %s started", self.id)
+        try:
+            while not self._stop.is_set():
+                pause = self._guarded_round()
+                if pause:
+                    self._stop.wait(pause)
+        finally:
+            self._close()
+        logger.info("relay %s stopped after %d events", self.id, self.published)
+
+    def drain(self) -> int:
+        """Publish until nothing that this relay may publish is left; the number of events published."""
+        self.leases.start()
+        try:
+            while not self._stop.is_set():
+                self.leases.balance()
+                if not self.round() and not self._anything_left():
+                    break
+        finally:
+            self._close()
+        return self.published
+
+    def round(self) -> int:
+        """One round; the number of rows acknowledged. Raises BrokerUnavailableError or DatabaseUnavailableError."""
+        owned = self.leases.held()
+        rows = self._fetch(list(owned)) if owned else []
+        if not rows:
+            return 0
+        outcome = self._produce(rows)
+        acknowledged, refused = outcome.acknowledged(), outcome.refused()
+        if acknowledged:
+            self._finish(acknowledged, owned)
+        for row, reason in refused:
+            self._hold(row, reason)
+        if not acknowledged and not refused:
+            raise BrokerUnavailableError(outcome.trouble())
+        self._adapt(len(rows))
+        self.published += len(acknowledged)
+        return len(acknowledged)
+
+    def _guarded_round(self) -> float:
+        """A round whose troubles become a pause, in seconds."""
+        try:
+            self.leases.balance()
+            return 0.0 if self.round() else self.settings.relay_idle_seconds
+        except DatabaseUnavailableError as error:
+            self.leases.trouble.is_down(str(error))
+            return 1.0
+        except BrokerUnavailableError as error:
+            return self._wait_for_broker(error)
+
+    def _wait_for_broker(self, error: BrokerUnavailableError) -> float:
+        producer = self._producer
+        if producer is None:
+            return 1.0
+        producer.connection.is_down(str(error))
+        if "for good" in str(error):
+            self._producer = None
+            producer.close()
+            return 0.2
+        return 0.2 if producer.is_reachable() else 1.0
+
+    def _fetch(self, buckets: list[int]) -> list[Row]:
+        per_bucket = max(1, self._batch // len(buckets))
+
+        def fetch() -> list[Row]:
+            connection.ensure_connection()
+            with connection.connection.cursor(binary=True) as cursor:
+                set_json_loads(_headers.decode, cursor)
+                cursor.execute(FETCH, [buckets, per_bucket])
+                return [Row(*columns) for columns in cursor.fetchall()]
+
+        return guarded(fetch)
+
+    def _produce(self, rows: list[Row]) -> Outcome:
+        if self._producer is None:
+            self._producer = EventProducer()
+        outcome = Outcome(rows)
+        for row in rows:
+            self._producer.send(
+                topic=row.topic,
+                key=row.key.encode(),
+                value=row.payload,
+                headers=row.headers,
+                done=partial(outcome.answers.__setitem__, row.id),
+            )
+        self._producer.wait()
+        if None in outcome.answers.values():
+            self._producer.connection.is_up()
+        return outcome
+
+    def _finish(self, rows: list[Row], owned: dict[int, int]) -> None:
+        columns = [[row.id for row in rows], [row.bucket for row in rows], list(owned.keys()), list(owned.values())]
+
+        def finish() -> int:
+            with connection.cursor() as cursor:
+                cursor.execute(FINISH, [*columns, self.id])
+                return int(cursor.rowcount)
+
+        finished = guarded(finish)
+        if finished < len(rows):
+            logger.warning("relay: %d events stay: another relay has their lease and sends them again", len(rows) - finished)
+
+    def _hold(self, row: Row, reason: str) -> None:
+        found = {"reason": reason, "outbox_id": row.id}
+        guarded(lambda: HeldKey.objects.get_or_create(topic=row.topic, key=row.key, defaults=found))
+        logger.error("relay: Kafka refuses event %d of %s, its key is held: %s", row.id, row.topic, reason)
+
+    def _anything_left(self) -> bool:
+        owned = self.leases.held()
+        return not owned or bool(guarded(lambda: self._fetch(list(owned))))
+
+    def _close(self) -> None:
+        if self._producer is not None:
+            self._producer.close()
+        self.leases.close()
+
+    def _adapt(self, fetched: int) -> None:
+        """Let the batch grow with the backlog and shrink without one."""
+        settings = self.settings
+        if fetched >= self._batch * 0.9:
+            self._batch = min(self._batch * 2, settings.relay_batch_max)
+        elif fetched < self._batch // 4:
+            self._batch = max(self._batch // 2, settings.relay_batch_min)

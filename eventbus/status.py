@@ -1,0 +1,84 @@
+"""The state of the bus at a glance: what waits, who publishes, who is behind, what is stuck."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+
+from eventbus.conf import bus_settings
+from eventbus.exceptions import TransportError
+from eventbus.handlers import handlers_of
+from eventbus.kafka.admin import Cluster
+from eventbus.models import HeldKey, OutboxEvent, ParkedEvent, RelayBucket, RelayWorker
+
+
+def bus_status() -> dict[str, Any]:
+    """A JSON-ready picture; ages in seconds, lag in messages. `kafka` says why lag is missing when it is."""
+    status: dict[str, Any] = {"outbox": _outbox(), "relays": _relays(), "held_keys": _held(), "parked": _parked()}
+    try:
+        status["lag"] = _lag()
+        status["kafka"] = "reachable"
+    except TransportError as error:
+        status["lag"] = []
+        status["kafka"] = str(error)
+    return status
+
+
+def _outbox() -> dict[str, Any]:
+    found = OutboxEvent.objects.aggregate(waiting=Count("id"), oldest=Min("created_at"))
+    return {"waiting": found["waiting"], "oldest_age_seconds": _age(found["oldest"])}
+
+
+def _relays() -> list[dict[str, Any]]:
+    now = timezone.now()
+    buckets: dict[Any, list[int]] = {}
+    for row in RelayBucket.objects.filter(expires_at__gt=now):
+        buckets.setdefault(row.owner, []).append(row.bucket)
+    return [
+        {"id": str(worker.id), "host": worker.host, "pid": worker.pid, "buckets": buckets.get(worker.id, [])}
+        for worker in RelayWorker.objects.filter(expires_at__gt=now).order_by("started_at")
+    ]
+
+
+def _held() -> list[dict[str, Any]]:
+    return [
+        {"topic": held.topic, "key": held.key, "reason": held.reason, "age_seconds": _age(held.held_at)}
+        for held in HeldKey.objects.order_by("held_at")[:100]
+    ]
+
+
+def _parked() -> list[dict[str, Any]]:
+    state = ParkedEvent.State
+    counted = (
+        ParkedEvent.objects.values("group", "topic")
+        .annotate(
+            keys=Count("key", distinct=True),
+            events=Count("id"),
+            retrying=Count("id", filter=Q(state=state.RETRYING)),
+            dead=Count("id", filter=Q(state=state.DEAD)),
+            oldest=Min("parked_at"),
+        )
+        .order_by("group", "topic")
+    )
+    return [
+        {**{name: row[name] for name in ("group", "topic", "keys", "events", "retrying", "dead")}}
+        | {"oldest_age_seconds": _age(row["oldest"])}
+        for row in counted
+    ]
+
+
+def _lag() -> list[dict[str, Any]]:
+    cluster, settings = Cluster(), bus_settings()
+    rows = []
+    for name, room in settings.rooms.items():
+        topics = [settings.topic_prefix + event_type for event_type in sorted(handlers_of(name))]
+        rows += [
+            {"group": lag.group, "topic": lag.topic, "lag": lag.lag, "end": lag.end}
+            for lag in cluster.lag(room.group_id, topics)
+        ]
+    return rows
+
+
+def _age(moment: datetime | None) -> float | None:
+    return None if moment is None else round((timezone.now() - moment).total_seconds(), 3)

@@ -1,0 +1,85 @@
+"""The topics as code: what each event needs, what the cluster has, and how to get from one to the other."""
+
+from dataclasses import dataclass
+
+from eventbus.conf import bus_settings
+from eventbus.events import registered
+from eventbus.kafka.admin import Cluster
+from eventbus.outbox import topic_of
+
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPlan:
+    """How one topic should be."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicChange:
+    """One difference between plan and cluster; `refused` says why it is left to a person."""
+
+    topic: str
+    what: str
+    refused: bool = False
+
+
+def topic_plans() -> list[TopicPlan]:
+    """A plan for every registered event: all with the same number of partitions, so that their keys line up."""
+    settings = bus_settings()
+    return [
+        TopicPlan(
+            name=topic_of(spec),
+            partitions=settings.partitions,
+            replication=settings.replication_factor,
+            config={
+                "cleanup.policy": "delete",
+                "retention.ms": str(spec.retention_days * DAY_MS),
+                "min.insync.replicas": str(settings.min_insync_replicas),
+            },
+        )
+        for _, spec in sorted(registered().items())
+    ]
+
+
+def sync_topics(cluster: Cluster, *, apply: bool) -> list[TopicChange]:
+    """Create what is missing, grow what is too small, set what differs; only report it unless `apply`.
+
+    Never shrinks or deletes. A broker that cannot answer questions about settings has only its partitions compared.
+    """
+    existing = cluster.partitions()
+    changes: list[TopicChange] = []
+    for plan in topic_plans():
+        have = existing.get(plan.name)
+        if have is None:
+            changes.append(TopicChange(plan.name, f"create with {plan.partitions} partitions"))
+            if apply:
+                cluster.create_topic(
+                    plan.name, partitions=plan.partitions, replication=plan.replication, config=plan.config
+                )
+        else:
+            changes += _adjust(cluster, plan, have, apply=apply)
+    return changes
+
+
+def _adjust(cluster: Cluster, plan: TopicPlan, have: int, *, apply: bool) -> list[TopicChange]:
+    changes = []
+    if have > plan.partitions:
+        what = f"has {have} partitions, the plan says {plan.partitions}: partitions cannot be taken away"
+        changes.append(TopicChange(plan.name, what, refused=True))
+    elif have < plan.partitions:
+        changes.append(TopicChange(plan.name, f"grow from {have} to {plan.partitions} partitions"))
+        if apply:
+            cluster.grow_topic(plan.name, partitions=plan.partitions)
+    current = cluster.topic_config(plan.name)
+    differing = {name: value for name, value in plan.config.items() if current and current.get(name) != value}
+    for name, value in sorted(differing.items()):
+        changes.append(TopicChange(plan.name, f"set {name} from {current.get(name)} to {value}"))
+    if differing and apply:
+        cluster.configure_topic(plan.name, differing)
+    return changes
