@@ -23,6 +23,13 @@ FOLDER = Path(__file__).with_name("kafka")
 POM = FOLDER / "pom.xml"
 LOCK = FOLDER / "jars.lock"
 OLDEST_JAVA = 17
+JAVA_OPTIONS = (
+    "-Xms64m",
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.xml'}",
+)
 MAVEN_SECONDS = 900
 LAST_LINES = 5
 
@@ -39,6 +46,11 @@ def java() -> str:
     if version is None or int(version[1]) < OLDEST_JAVA:
         raise KafkaUnavailableError(f"{program} is too old; {remedy}")
     return program
+
+
+def java_command(main_class: str, *arguments: str) -> tuple[str, ...]:
+    """Run one of Kafka's classes."""
+    return (java(), *JAVA_OPTIONS, "-cp", f"{installed_jars()}/*", main_class, *arguments)
 
 
 def version() -> str:
@@ -116,8 +128,7 @@ def hashes(libs: Path) -> dict[str, str]:
 
 def read_lock() -> dict[str, str]:
     """The committed list."""
-    lines = (line.split() for line in LOCK.read_text().splitlines())
-    return {name: sha256 for name, sha256 in lines}
+    return dict(line.split() for line in LOCK.read_text().splitlines())
 
 
 def check(found: dict[str, str], expected: dict[str, str]) -> None:

@@ -37,7 +37,7 @@ def main() -> None:
         give_up_root(user)
     die_with(int(parent))
     try:
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 - becoming another program is the whole purpose
     except OSError as error:
         sys.exit(f"cannot run {command[0]}: {error.strerror}")
 

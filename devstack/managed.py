@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -51,9 +52,7 @@ class ManagedProcess:
     started the child, so that thread has to live as long as the child.
     """
 
-    def __init__(
-        self, program: Program, *, logs: Path, output: Output, on_group: Callable[[str, int], None]
-    ) -> None:
+    def __init__(self, program: Program, *, logs: Path, output: Output, on_group: Callable[[str, int], None]) -> None:
         self.program = program
         self.exit_status: int | None = None
         self.starts = 0
@@ -191,7 +190,5 @@ class ManagedProcess:
 
     @staticmethod
     def _signal_group(group: int, signal_number: signal.Signals) -> None:
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal_number)
-        except (ProcessLookupError, PermissionError):
-            pass

@@ -33,6 +33,9 @@ SETTINGS = {
     "track_commit_timestamp": "on",
     "fsync": "on",
     "max_connections": "200",
+    # Its lines stand among those of the other processes, which have the time in front already.
+    "log_line_prefix": "",
+    "log_checkpoints": "off",
 }
 ORPHAN_SECONDS = 10.0
 

@@ -18,16 +18,21 @@ from devstack.output import Output
 
 GUARDIAN = Path(__file__).with_name("guardian.py")
 POLL_SECONDS = 0.1
-GUARDIAN_SECONDS = 15
+GUARDIAN_GRACE_SECONDS = 8.0
+GUARDIAN_SECONDS = 15.0
 
 
 class ProcessManager:
     """Run programs in stages; use it as a context manager, so that whatever happens they are stopped."""
 
-    def __init__(self, *, logs: Path, output: Output | None = None, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, *, logs: Path, output: Output | None = None, on_change: Callable[[], None] | None = None
+    ) -> None:
         self.logs = logs
         self.output = output or Output()
         self.processes: dict[str, ManagedProcess] = {}
+        # File descriptors that stay open until the guardian has cleared everything away.
+        self.keep_open: tuple[int, ...] = ()
         self._on_change = on_change or (lambda: None)
         self._stages: list[list[ManagedProcess]] = []
         self._guardian: subprocess.Popen[str] | None = None
@@ -131,8 +136,10 @@ class ProcessManager:
         if self._guardian is not None:
             return
         self.logs.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-I", "-S", str(GUARDIAN)]
-        self._guardian = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
+        command = [sys.executable, "-I", "-S", str(GUARDIAN), str(GUARDIAN_GRACE_SECONDS)]
+        self._guardian = subprocess.Popen(
+            command, stdin=subprocess.PIPE, text=True, start_new_session=True, pass_fds=self.keep_open
+        )
 
     def _tell_guardian(self, verb: str, group: int) -> None:
         with self._guardian_lock:
