@@ -1,0 +1,3 @@
+"""Routes below /api/v1/."""
+
+urlpatterns: list[object] = []

@@ -1,0 +1,166 @@
+"""The same Idempotency-Key twice is one effect and one answer.
+
+The record is inserted in a transaction of its own, so a second request sees it at once; the work and the answer are
+committed together, so there is never one without the other. A refusal that is *raised* leaves nothing behind and may be
+tried again with the same key; a response that is *returned* is kept, whatever its status.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.exceptions import (
+    IdempotencyInProgressError,
+    IdempotencyKeyMalformedError,
+    IdempotencyKeyRequiredError,
+    IdempotencyKeyReusedError,
+)
+from api.models import IdempotencyRecord
+
+Arguments = ParamSpec("Arguments")
+
+HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotent-Replayed"
+KEY = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
+LOCK = timedelta(seconds=60)  # longer than any web worker may live in one request
+KEPT = timedelta(hours=72)
+KEPT_HEADERS = ("ETag", "Location")
+
+
+def idempotent(
+    method: Callable[Concatenate[Any, Request, Arguments], Response],
+) -> Callable[Concatenate[Any, Request, Arguments], Response]:
+    """Make a view's handler (`post`, `create`, an action) answer once per Idempotency-Key, inside one transaction."""
+
+    @wraps(method)
+    def once(self: Any, request: Request, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Response:
+        record = claim(request)
+        if record.state == IdempotencyRecord.State.DONE:
+            return replayed(record)
+        try:
+            with transaction.atomic():
+                response = method(self, request, *args, **kwargs)
+                store(record, response)
+        except BaseException:
+            IdempotencyRecord.objects.held(record).delete()
+            raise
+        return response
+
+    once.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema
+    return once
+
+
+def claim(request: Request) -> IdempotencyRecord:
+    """The record of this request's key: running and ours to work on, or done and to be replayed."""
+    if not request.user.is_authenticated:
+        raise NotAuthenticated
+    fresh = new_record(request)
+    with transaction.atomic(durable=True):
+        IdempotencyRecord.objects.bulk_create([fresh], ignore_conflicts=True)
+        record = (
+            IdempotencyRecord.objects.select_for_update()
+            .filter(user_id=fresh.user_id, endpoint=fresh.endpoint, key=fresh.key)
+            .first()
+        )
+        if record is None:  # refused and released between the two statements
+            raise IdempotencyInProgressError
+        if record.pk == fresh.pk:
+            return record
+        return settle(record, fresh=fresh)
+
+
+def settle(record: IdempotencyRecord, *, fresh: IdempotencyRecord) -> IdempotencyRecord:
+    """What an earlier request with this key means for a new one; the row is locked."""
+    now = timezone.now()
+    if record.expires_at <= now:
+        record.delete()
+        fresh.save(force_insert=True)
+        return fresh
+    if record.request_hash != fresh.request_hash:
+        raise IdempotencyKeyReusedError
+    if record.state == IdempotencyRecord.State.DONE:
+        return record
+    if record.locked_until > now:
+        raise IdempotencyInProgressError(retry_after=math.ceil((record.locked_until - now).total_seconds()))
+    record.locked_until = fresh.locked_until
+    record.expires_at = fresh.expires_at
+    record.save(update_fields=["locked_until", "expires_at"])
+    return record
+
+
+def store(record: IdempotencyRecord, response: Response) -> None:
+    """Write the answer beside the work; if somebody took the lock over, the work is rolled back with it."""
+    kept = IdempotencyRecord.objects.held(record).update(
+        state=IdempotencyRecord.State.DONE,
+        response_status=response.status_code,
+        response_body="" if response.data is None else JSONRenderer().render(response.data).decode(),
+        response_headers={name: response[name] for name in KEPT_HEADERS if name in response},
+        resource_id=resource_id_of(response.data),
+    )
+    if not kept:
+        raise IdempotencyInProgressError("Another request with this key took over")
+
+
+def replayed(record: IdempotencyRecord) -> Response:
+    """The stored answer, marked as such."""
+    headers = {**record.response_headers, REPLAYED_HEADER: "true"}
+    data = json.loads(record.response_body) if record.response_body else None
+    return Response(data, status=record.response_status, headers=headers)
+
+
+def new_record(request: Request) -> IdempotencyRecord:
+    """A record of this request as the first of its key."""
+    now = timezone.now()
+    return IdempotencyRecord(
+        user_id=request.user.pk,
+        endpoint=endpoint_of(request),
+        key=key_of(request),
+        request_hash=hash_of(request),
+        locked_until=now + LOCK,
+        expires_at=now + KEPT,
+    )
+
+
+def key_of(request: Request) -> str:
+    """The key, required and well formed."""
+    key = request.headers.get(HEADER)
+    if key is None:
+        raise IdempotencyKeyRequiredError
+    if not KEY.fullmatch(key):
+        raise IdempotencyKeyMalformedError
+    return key
+
+
+def endpoint_of(request: Request) -> str:
+    """The route without its ids: the ids are part of what is hashed."""
+    match = request.resolver_match
+    return f"{request.method} {match.route if match else request.path}"[:200]
+
+
+def hash_of(request: Request) -> str:
+    """A digest of what was asked for: the same question in another order of names is the same question."""
+    question = [request.method, request.get_full_path(), request.data]
+    canonical = json.dumps(question, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def resource_id_of(data: Any) -> UUID | None:
+    """The id of what was made, where the answer names one."""
+    named = data.get("id") if isinstance(data, dict) else None
+    try:
+        return UUID(str(named)) if named else None
+    except ValueError:
+        return None

@@ -1,0 +1,208 @@
+"""Settings common to every environment: safe by default, everything that differs comes from the environment."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env", overwrite=False)
+
+# --- what this process is ---------------------------------------------------------------------------------------------
+
+DEBUG = False
+SECRET_KEY = env.str("SECRET_KEY", default="")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.User"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+ROOMS = ["subscriptions", "payments", "content", "media"]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "eventbus",
+    "api",
+    "accounts",
+    *ROOMS,
+]
+
+MIDDLEWARE = [
+    "api.context.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- where things are kept --------------------------------------------------------------------------------------------
+
+DATABASES: dict[str, Any] = {"default": env.db_url("DATABASE_URL", default="postgres://localhost/tributary")}
+DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(BASE_DIR / "var" / "media")))
+
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "display_name")},
+    },
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# --- HTTP -------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "api.authentication.TokenAuthentication",
+        "api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["api.permissions.DenyAll"],
+    "DEFAULT_PAGINATION_CLASS": "api.pagination.NewestFirstPagination",
+    "DEFAULT_SCHEMA_CLASS": "api.schema.ProblemAutoSchema",
+    "DEFAULT_PARSER_CLASSES": ["api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["api.throttling.ScopedThrottle"],
+    # Several rates to a scope; a view names its scope as `throttle_scope`.
+    "DEFAULT_THROTTLE_RATES": {
+        "register": "5/minute,20/hour",
+        "login": "10/minute,100/hour",
+        "account": "20/minute",
+        "payments": "10/minute,60/day",
+        "payment_methods": "10/minute,30/day",
+        "subscriptions": "20/minute",
+        "webhooks": "1200/minute",
+        "posts": "30/minute",
+        "likes": "60/minute",
+        "comments": "10/minute",
+        "reports": "10/minute,50/day",
+        "uploads": "30/hour",
+        "signed_urls": "120/minute",
+    },
+    # Proxies in front whose X-Forwarded-For may be believed; with none the header is ignored.
+    "NUM_PROXIES": env.int("TRIBUTARY_PROXIES", default=0),
+    "COERCE_DECIMAL_TO_STRING": True,
+    "EXCEPTION_HANDLER": "api.errors.problem_response",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "USER_ID_FIELD": "id",
+    "CHECK_REVOKE_TOKEN": True,  # a changed password ends the tokens made with the old one
+    "UPDATE_LAST_LOGIN": True,
+}
+API_MAX_BODY_BYTES = 256 * 1024
+CSRF_FAILURE_VIEW = "api.errors.csrf_failure"
+# The smallest and largest amount of one payment, in minor units.
+MONEY_LIMITS: dict[str, tuple[int, int]] = {
+    "default": (50, 99_999_999),
+    "BHD": (500, 99_999_999),
+    "CLP": (500, 99_999_999),
+    "HUF": (17_500, 99_999_999),
+    "KRW": (700, 99_999_999),
+    "KWD": (500, 99_999_999),
+    "TND": (500, 99_999_999),
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tributary",
+    "DESCRIPTION": "Creator subscriptions, single-post sales and tips.",
+    "VERSION": "1.0.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "api.schema.declare_problem",
+    ],
+}
+
+# --- the event bus ----------------------------------------------------------------------------------------------------
+
+SERVICES = {"subscriptions": "subscription", "payments": "payment", "content": "content", "media": "media"}
+
+EVENTBUS: dict[str, Any] = {
+    "brokers": env.str("KAFKA_BROKERS", default=""),
+    "topic_prefix": env.str("KAFKA_TOPIC_PREFIX", default=""),
+    "rooms": {
+        room: {
+            "client_id": env.str(f"KAFKA_CLIENT_ID_{room.upper()}", default=f"{service}-service"),
+            "group_id": env.str(f"KAFKA_GROUP_ID_{room.upper()}", default=f"{service}-consumer-group"),
+        }
+        for room, service in SERVICES.items()
+    },
+    "partitions": env.int("KAFKA_PARTITIONS", default=6),
+    "replication_factor": env.int("KAFKA_REPLICATION_FACTOR", default=1),
+    "min_insync_replicas": env.int("KAFKA_MIN_INSYNC_REPLICAS", default=1),
+    "group_protocol": env.str("KAFKA_GROUP_PROTOCOL", default="consumer"),
+    "fetch_wait_ms": env.int("KAFKA_FETCH_WAIT_MS", default=50),
+    "max_event_bytes": env.int("EVENTBUS_MAX_EVENT_BYTES", default=900_000),
+    "retry_attempts": env.int("EVENTBUS_RETRY_ATTEMPTS", default=8),
+}
+
+# --- background work --------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="redis://localhost:6379/0")
+CELERY_FILESYSTEM_DIRECTORY = env.str("CELERY_FILESYSTEM_DIRECTORY", default="")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
+# --- logging: one line an event, to standard error --------------------------------------------------------------------
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+}
