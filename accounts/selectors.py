@@ -8,6 +8,11 @@ from django.db.models import QuerySet
 from accounts.models import DEFAULT_GRACE_DAYS, CreatorProfile, User
 
 
+def user(user_id: UUID) -> User:
+    """The user, their creator profile read along; raises User.DoesNotExist."""
+    return User.objects.select_related("creator_profile").get(pk=user_id)
+
+
 def is_creator(user_id: UUID) -> bool:
     """Whether this user is a creator who may act."""
     return visible_creators().filter(pk=user_id).exists()

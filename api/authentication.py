@@ -1,6 +1,7 @@
 """The two ways to say who you are; both tell the event context who acts."""
 
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest
 from rest_framework import authentication, exceptions
@@ -31,3 +32,16 @@ class SessionAuthentication(authentication.SessionAuthentication):
             super().enforce_csrf(request)  # type: ignore[arg-type]  # the stubs know one of the two requests
         except exceptions.PermissionDenied as refusal:
             raise CsrfFailedError(str(refusal.detail)) from refusal
+
+
+def user_id_of(request: Request | HttpRequest) -> UUID:
+    """Who asks; raises NotAuthenticated for a stranger, should a view forget its permission."""
+    user_id = viewer_id_of(request)
+    if user_id is None:
+        raise exceptions.NotAuthenticated
+    return user_id
+
+
+def viewer_id_of(request: Request | HttpRequest) -> UUID | None:
+    """Who looks, where looking is open to strangers; None for one of them."""
+    return request.user.pk

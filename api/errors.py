@@ -102,8 +102,9 @@ def http_answer(exc: exceptions.APIException) -> Response:
         # DRF answers 403 where the first authenticator has no challenge; who you are is always a 401 here.
         status = HTTPStatus.UNAUTHORIZED
         headers["WWW-Authenticate"] = getattr(exc, "auth_header", BEARER)
-    if isinstance(exc, exceptions.Throttled) and exc.wait is not None:
-        headers["Retry-After"] = str(math.ceil(exc.wait))
+    wait = getattr(exc, "wait", None)  # Throttled only
+    if wait is not None:
+        headers["Retry-After"] = str(math.ceil(wait))
     if isinstance(exc, exceptions.ParseError):
         return answer(problem(status=400, code="malformed_body", detail=sentence(exc.detail)))
     return answer(problem(status=status, detail=sentence(exc.detail)), headers=headers)

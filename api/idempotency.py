@@ -12,16 +12,16 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
-from rest_framework.exceptions import NotAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.authentication import user_id_of
 from api.exceptions import (
     IdempotencyInProgressError,
     IdempotencyKeyMalformedError,
@@ -31,6 +31,7 @@ from api.exceptions import (
 from api.models import IdempotencyRecord
 
 Arguments = ParamSpec("Arguments")
+Handler = Callable[Concatenate[Any, Request, Arguments], Response]
 
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotent-Replayed"
@@ -40,9 +41,7 @@ KEPT = timedelta(hours=72)
 KEPT_HEADERS = ("ETag", "Location")
 
 
-def idempotent(
-    method: Callable[Concatenate[Any, Request, Arguments], Response],
-) -> Callable[Concatenate[Any, Request, Arguments], Response]:
+def idempotent(method: Handler[Arguments]) -> Handler[Arguments]:
     """Make a view's handler (`post`, `create`, an action) answer once per Idempotency-Key, inside one transaction."""
 
     @wraps(method)
@@ -60,13 +59,11 @@ def idempotent(
         return response
 
     once.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema
-    return once
+    return cast(Handler[Arguments], once)
 
 
 def claim(request: Request) -> IdempotencyRecord:
     """The record of this request's key: running and ours to work on, or done and to be replayed."""
-    if not request.user.is_authenticated:
-        raise NotAuthenticated
     fresh = new_record(request)
     with transaction.atomic(durable=True):
         IdempotencyRecord.objects.bulk_create([fresh], ignore_conflicts=True)
@@ -125,7 +122,7 @@ def new_record(request: Request) -> IdempotencyRecord:
     """A record of this request as the first of its key."""
     now = timezone.now()
     return IdempotencyRecord(
-        user_id=request.user.pk,
+        user_id=user_id_of(request),
         endpoint=endpoint_of(request),
         key=key_of(request),
         request_hash=hash_of(request),

@@ -6,7 +6,7 @@ from typing import Any
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Field, Model, Q
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -30,7 +30,7 @@ class NewestFirstPagination(BasePagination):
     cursor_param = "cursor"
     size_param = "page_size"
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The page that the cursor asks for; one row more is read to know whether another page follows."""
         self.request = request
         size = self.size_of(request)
@@ -161,6 +161,7 @@ def written(value: Any) -> Any:
 def read(model: type[Model], column: str, value: Any) -> Any:
     """The column's value again."""
     try:
-        return model._meta.get_field(column).to_python(value)
+        field = model._meta.get_field(column)
     except FieldDoesNotExist:  # an annotation: the database compares it as written
         return value
+    return field.to_python(value) if isinstance(field, Field) else value

@@ -31,7 +31,7 @@ class SignedIn(Anyone):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether somebody is signed in."""
-        return super().has_permission(request, view) and bool(request.user and request.user.is_authenticated)
+        return super().has_permission(request, view) and request.user.is_authenticated
 
 
 class Creator(SignedIn):
@@ -39,4 +39,26 @@ class Creator(SignedIn):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether the one signed in is a creator."""
-        return super().has_permission(request, view) and bool(request.user.is_creator)
+        return super().has_permission(request, view) and getattr(request.user, "is_creator", False)
+
+
+class Moderator(SignedIn):
+    """An account in the group `moderator`."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether the one signed in moderates."""
+        return super().has_permission(request, view) and has_role(request, "moderator")
+
+
+class FinanceStaff(SignedIn):
+    """An account in the group `staff_finance`."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether the one signed in handles money for the platform."""
+        return super().has_permission(request, view) and has_role(request, "staff_finance")
+
+
+def has_role(request: Request, role: str) -> bool:
+    """Whether the one signed in has the role; a stranger has none."""
+    user = request.user
+    return user.is_authenticated and user.has_role(role)

@@ -64,7 +64,7 @@ def declare_problem(result: dict[str, Any], generator: Any, request: Any, public
     return result
 
 
-class TokenScheme(OpenApiAuthenticationExtension):
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # drf-spectacular's registry
     """How a bearer token is sent."""
 
     target_class = "api.authentication.TokenAuthentication"
@@ -80,7 +80,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
         return definition
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # drf-spectacular's registry
     """How the admin's cookie is sent."""
 
     target_class = "api.authentication.SessionAuthentication"

@@ -43,7 +43,7 @@ class ScopedThrottle(BaseThrottle):
 
     def client_of(self, request: Request, view: Any) -> str:
         """Who is counted."""
-        if request.user and request.user.is_authenticated:
+        if request.user.is_authenticated:
             return f"user:{request.user.pk}"
         return f"address:{self.get_ident(request)}"
 
@@ -75,10 +75,10 @@ def scope_of(request: Request, view: Any) -> str | None:
 
 def rates_of(scope: str) -> list[Rate]:
     """The rates of a scope, shortest window first; a scope without rates is a mistake in the settings."""
-    rates = api_settings.DEFAULT_THROTTLE_RATES
-    if scope not in rates:
+    rates = str(api_settings.DEFAULT_THROTTLE_RATES.get(scope, ""))
+    if not rates:
         raise ImproperlyConfigured(f"DEFAULT_THROTTLE_RATES has no rate for the scope {scope!r}")
-    return sorted((parse_rate(text) for text in rates[scope].split(",")), key=lambda rate: rate.seconds)
+    return sorted((parse_rate(text) for text in rates.split(",")), key=lambda rate: rate.seconds)
 
 
 def parse_rate(text: str) -> Rate:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
+import environ  # type: ignore[import-untyped]  # the library ships no types
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -107,7 +107,9 @@ REST_FRAMEWORK: dict[str, Any] = {
     # Several rates to a scope; a view names its scope as `throttle_scope`.
     "DEFAULT_THROTTLE_RATES": {
         "register": "5/minute,20/hour",
+        "tokens": "60/minute",
         "login": "10/minute,100/hour",
+        "login_account": "30/minute,300/hour",
         "account": "20/minute",
         "payments": "10/minute,60/day",
         "payment_methods": "10/minute,30/day",

@@ -1,0 +1,214 @@
+"""Registration, log-in and log-out, oneself, and creators as anyone sees them."""
+
+from typing import Any
+
+from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
+from django.http import Http404
+from django.middleware.csrf import get_token
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import selectors, services, tokens
+from accounts.exceptions import InvalidCredentialsError
+from accounts.models import CreatorProfile, User
+from accounts.serializers import (
+    CreatorOutput,
+    CreatorProfileInput,
+    CredentialsInput,
+    MeOutput,
+    OwnProfileOutput,
+    PasswordInput,
+    RefreshInput,
+    RegisterInput,
+    TokenPairOutput,
+    UserInput,
+)
+from accounts.throttling import LoginThrottle
+from api.authentication import user_id_of
+from api.exceptions import AccountSuspendedError
+from api.permissions import Anyone, Creator, SignedIn
+
+NO_CONTENT = OpenApiResponse(description="Done.")
+
+
+def accepted(serializer: type[Any], request: Request, **kwargs: Any) -> dict[str, Any]:
+    """The validated body."""
+    given = serializer(data=request.data, **kwargs)
+    given.is_valid(raise_exception=True)
+    values: dict[str, Any] = given.validated_data
+    return values
+
+
+def signed_in(request: Request) -> User:
+    """Whoever these credentials belong to; a suspended account is told so only after the right password."""
+    values = accepted(CredentialsInput, request)
+    user = authenticate(request._request, username=values["email"], password=values["password"])
+    if not isinstance(user, User):
+        raise InvalidCredentialsError
+    if user.is_suspended:
+        raise AccountSuspendedError
+    return user
+
+
+class RegisterView(APIView):
+    """New accounts."""
+
+    permission_classes = [Anyone]
+    authentication_classes = []
+    throttle_scope = "register"
+
+    @extend_schema(request=RegisterInput, responses={201: MeOutput})
+    def post(self, request: Request) -> Response:
+        """Make an account."""
+        user = services.register(**accepted(RegisterInput, request))
+        return Response(MeOutput(user).data, status=status.HTTP_201_CREATED)
+
+
+class TokenView(APIView):
+    """Log-in for programs and apps."""
+
+    permission_classes = [Anyone]
+    authentication_classes = []
+    throttle_classes = [LoginThrottle]
+
+    @extend_schema(request=CredentialsInput, responses={200: TokenPairOutput})
+    def post(self, request: Request) -> Response:
+        """Exchange e-mail address and password for a pair of tokens."""
+        return Response(tokens.token_pair(signed_in(request)))
+
+
+class TokenRefreshView(APIView):
+    """Renewal of a pair of tokens."""
+
+    permission_classes = [Anyone]
+    authentication_classes = []
+    throttle_scope = "tokens"
+
+    @extend_schema(request=RefreshInput, responses={200: TokenPairOutput})
+    def post(self, request: Request) -> Response:
+        """Exchange a refresh token for a new pair; the old one ends."""
+        return Response(tokens.renew(accepted(RefreshInput, request)["refresh"]))
+
+
+class TokenBlacklistView(APIView):
+    """Log-out for programs and apps."""
+
+    permission_classes = [Anyone]
+    authentication_classes = []
+    throttle_scope = "tokens"
+
+    @extend_schema(request=RefreshInput, responses={204: NO_CONTENT})
+    def post(self, request: Request) -> Response:
+        """End a refresh token."""
+        tokens.end(accepted(RefreshInput, request)["refresh"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@method_decorator(csrf_protect, name="dispatch")
+class SessionView(APIView):
+    """Log-in and log-out by cookie, for pages served from our own origin."""
+
+    # AllowAny, not Anyone: a suspended user may still leave.
+    permission_classes = [AllowAny]
+    throttle_classes = [LoginThrottle]
+
+    def get_throttles(self) -> list[Any]:
+        """Only trying a password is counted."""
+        return super().get_throttles() if self.request.method == "POST" else []
+
+    @method_decorator(never_cache)
+    @extend_schema(responses={204: NO_CONTENT})
+    def get(self, request: Request) -> Response:
+        """Hand out the CSRF cookie that the log-in needs."""
+        get_token(request._request)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=CredentialsInput, responses={200: MeOutput})
+    def post(self, request: Request) -> Response:
+        """Start a session."""
+        user = signed_in(request)
+        login(request._request, user)
+        return Response(MeOutput(user).data)
+
+    @extend_schema(responses={204: NO_CONTENT})
+    def delete(self, request: Request) -> Response:
+        """End the session, if there is one."""
+        logout(request._request)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MeView(APIView):
+    """Oneself."""
+
+    permission_classes = [SignedIn]
+
+    @extend_schema(responses=MeOutput)
+    def get(self, request: Request) -> Response:
+        """Who I am."""
+        return Response(MeOutput(selectors.user(user_id_of(request))).data)
+
+    @extend_schema(request=UserInput, responses=MeOutput)
+    def patch(self, request: Request) -> Response:
+        """Change my name."""
+        changes = accepted(UserInput, request, partial=True)
+        return Response(MeOutput(services.update_user(user_id=user_id_of(request), changes=changes)).data)
+
+
+class PasswordView(APIView):
+    """One's own password."""
+
+    permission_classes = [SignedIn]
+    throttle_scope = "account"
+
+    @extend_schema(request=PasswordInput, responses={204: NO_CONTENT})
+    def put(self, request: Request) -> Response:
+        """Change my password; every token and every other session ends."""
+        user = services.change_password(user_id=user_id_of(request), **accepted(PasswordInput, request))
+        update_session_auth_hash(request._request, user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MyCreatorProfileView(APIView):
+    """Becoming and being a creator."""
+
+    throttle_scope = {"POST": "account", "PATCH": "account"}
+
+    def get_permissions(self) -> list[Any]:
+        """Anyone signed in may become a creator; only a creator has a profile to change."""
+        return [Creator()] if self.request.method == "PATCH" else [SignedIn()]
+
+    @extend_schema(request=CreatorProfileInput, responses={201: OwnProfileOutput})
+    def post(self, request: Request) -> Response:
+        """Become a creator."""
+        profile = services.become_creator(user_id=user_id_of(request), **accepted(CreatorProfileInput, request))
+        return Response(OwnProfileOutput(profile).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=CreatorProfileInput, responses=OwnProfileOutput)
+    def patch(self, request: Request) -> Response:
+        """Change my creator profile."""
+        changes = accepted(CreatorProfileInput, request, partial=True)
+        return Response(
+            OwnProfileOutput(services.update_creator_profile(user_id=user_id_of(request), changes=changes)).data
+        )
+
+
+class CreatorView(APIView):
+    """A creator as anyone sees them."""
+
+    permission_classes = [Anyone]
+
+    @extend_schema(responses=CreatorOutput)
+    def get(self, request: Request, handle_or_id: str) -> Response:
+        """The public profile, by handle or by id."""
+        try:
+            profile = selectors.creator_profile(handle_or_id)
+        except CreatorProfile.DoesNotExist as error:
+            raise Http404 from error
+        return Response(CreatorOutput(profile).data)
