@@ -112,7 +112,8 @@ class Processor:
 def guarded(work: Callable[[], Result]) -> Result:
     """Run database work; a lost connection becomes DatabaseUnavailableError and is replaced for the next call."""
     try:
-        connection.close_if_unusable_or_obsolete()
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
         return work()
     except (OperationalError, InterfaceError) as error:
         if not connection.in_atomic_block and not connection.is_usable():

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import psycopg
 from django.db import connection
 from psycopg.types.json import set_json_loads
 
@@ -182,9 +183,9 @@ class Relay:
 
         def fetch() -> list[Row]:
             connection.ensure_connection()
-            with connection.connection.cursor(binary=True) as cursor:
+            with psycopg.Cursor(connection.connection) as cursor:  # Django's own cursors cannot fetch binary rows
                 set_json_loads(_headers.decode, cursor)
-                cursor.execute(FETCH, [buckets, per_bucket])
+                cursor.execute(FETCH, [buckets, per_bucket], binary=True)
                 return [Row(*columns) for columns in cursor.fetchall()]
 
         return guarded(fetch)

@@ -2,10 +2,21 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
 from eventbus.kafka.connection import common_settings
@@ -62,15 +73,14 @@ class Cluster:
         )
 
     def topic_config(self, name: str) -> dict[str, str]:
-        """A topic's settings in force."""
+        """A topic's settings in force; empty when the broker cannot tell (librdkafka's built-in one cannot)."""
         resource = ConfigResource(ResourceType.TOPIC, name)
         future = self._admin.describe_configs([resource], request_timeout=TIMEOUT_SECONDS)[resource]
-        return {entry.name: entry.value for entry in _settle(future).values()}  # type: ignore[attr-defined]
+        found = _settle(future, ignore={KafkaError._UNSUPPORTED_FEATURE})
+        return {entry.name: entry.value for entry in (found or {}).values()}
 
     def configure_topic(self, name: str, config: Mapping[str, str]) -> None:
         """Change some of a topic's settings, leaving the others alone."""
-        from confluent_kafka.admin import AlterConfigOpType, ConfigEntry
-
         entries = [
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in config.items()
         ]
@@ -109,7 +119,7 @@ class Cluster:
 
     def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         futures = self._admin.list_offsets(dict.fromkeys(parts, spec), request_timeout=TIMEOUT_SECONDS)
-        return {(p.topic, p.partition): _settle(future).offset for p, future in futures.items()}  # type: ignore[attr-defined]
+        return {(p.topic, p.partition): _settle(future).offset for p, future in futures.items()}
 
 
 def tail(topics: Iterable[str], *, from_beginning: bool, stop_after_seconds: float) -> Iterator[Message]:
@@ -136,9 +146,9 @@ def tail(topics: Iterable[str], *, from_beginning: bool, stop_after_seconds: flo
         consumer.close()
 
 
-def _settle(future: object, ignore: Iterable[int] = ()) -> object:
+def _settle(future: Future[Any], ignore: Iterable[int] = ()) -> Any:
     try:
-        return future.result()  # type: ignore[attr-defined]
+        return future.result()
     except KafkaException as error:
         if error.args[0].code() in set(ignore):
             return None

@@ -1,0 +1,124 @@
+"""What the bus needs of a broker, on every broker."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+
+from eventbus.consumer import Consumer
+from eventbus.kafka.admin import Cluster, tail
+from eventbus.models import InboxEvent, OutboxEvent, ParkedEvent, RelayBucket
+from eventbus.outbox import publish, topic_of
+from eventbus.relay import Relay
+from eventbus.status import bus_status
+from eventbus.topics import sync_topics
+from tests.eventbus.sample import Counted, effects, numbers, troubles
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sample_room")]
+
+
+@pytest.fixture
+def topics(broker: str) -> str:
+    if broker == "apache":
+        sync_topics(Cluster(), apply=True)
+    return topic_of(Counted.spec)
+
+
+def count_to(number: int, *, counters: int = 1) -> list[Any]:
+    ids = [uuid4() for _ in range(counters)]
+    for n in range(1, number + 1):
+        with transaction.atomic():
+            publish(*(Counted(counter_id=counter, number=n, sequence=n) for counter in ids))
+    return ids
+
+
+def test_events_travel_from_the_outbox_to_their_effects_in_key_order(topics: str) -> None:
+    counters = count_to(20, counters=10)
+
+    assert Relay().drain() == 200
+    assert Consumer("tests").drain() == 200
+
+    assert not OutboxEvent.objects.exists()
+    assert [numbers(counter) for counter in counters] == [list(range(1, 21))] * 10
+    assert InboxEvent.objects.count() == 200
+
+
+def test_a_second_consumer_starts_where_the_first_committed(topics: str) -> None:
+    count_to(3)
+    Relay().drain()
+    Consumer("tests").drain()
+    [counter] = count_to(2)
+    Relay().drain()
+
+    assert Consumer("tests").drain() == 2
+    assert numbers(counter) == [1, 2]
+
+
+def test_published_twice_takes_effect_once(topics: str) -> None:
+    count_to(2)
+    copies = list(OutboxEvent.objects.all())
+    Relay().drain()
+    OutboxEvent.objects.bulk_create(copies)
+    Relay().drain()
+
+    assert Consumer("tests").drain() == 4
+    assert len(effects()) == 2
+
+
+def test_the_wire_carries_key_value_and_cloudevents_headers(topics: str) -> None:
+    [counter] = count_to(1)
+    row = OutboxEvent.objects.get()
+    Relay().drain()
+
+    message = next(tail([topics], from_beginning=True, stop_after_seconds=10))
+
+    assert message.key == str(counter).encode()
+    assert message.value == bytes(row.payload)
+    assert message.headers["ce_id"] == str(row.event_id)
+    assert message.headers["ce_type"] == "sample.counted"
+    assert message.headers["ce_source"] == "/tests"
+    assert message.headers["ce_specversion"] == "1.0"
+    assert message.headers["content-type"] == "application/json"
+
+
+def test_a_poison_event_is_parked_and_the_partition_goes_on(topics: str) -> None:
+    troubles[2] = lambda: RuntimeError("boom")
+    [counter] = count_to(3)
+    Relay().drain()
+    consumer = Consumer("tests")
+    troubled = consumer.drain()
+
+    assert troubled == 3
+    assert numbers(counter) == [1]
+    assert set(ParkedEvent.objects.values_list("state", flat=True)) <= {"dead", "queued", "retrying"}
+    assert ParkedEvent.objects.count() == 2
+
+
+def test_a_stopped_relay_gives_its_buckets_back(topics: str) -> None:
+    count_to(1)
+
+    Relay().drain()
+
+    assert RelayBucket.objects.count() == 16
+    assert not RelayBucket.objects.filter(owner__isnull=False).exists()
+
+
+def test_status_counts_what_waits_and_what_is_behind(topics: str) -> None:
+    count_to(5)
+    assert bus_status()["outbox"]["waiting"] == 5
+    Relay().drain()
+
+    [lag] = [row for row in bus_status()["lag"] if row["topic"] == topics]
+    assert (lag["group"], lag["lag"]) == ("sample-consumer-group", 5)
+
+    Consumer("tests").drain()
+
+    status = bus_status()
+    assert [row["lag"] for row in status["lag"] if row["topic"] == topics] == [0]
+    assert status["outbox"] == {"waiting": 0, "oldest_age_seconds": None}
+
+
+def test_topics_are_as_planned_once_they_are_synchronised(topics: str) -> None:
+    assert sync_topics(Cluster(), apply=False) == []
+    assert Cluster().partitions()[topics] == 6
