@@ -2,8 +2,8 @@
 
 Run as a file (`python -I -S guardian.py GRACE_SECONDS`): it reads `add GROUP` and `remove GROUP` lines from its
 manager. The end of that stream means that the manager is gone, however it died; whatever process groups are still on
-the list are then terminated, and killed when they take longer than the grace time. The kernel's parent death signal (launch.py) cannot do this alone: it reaches
-direct children only, and a child may ignore it.
+the list are then terminated, and killed when they take longer than the grace time. The kernel's parent death signal
+(launch.py) cannot do this alone: it reaches direct children only, and a child may ignore it.
 """
 
 import os

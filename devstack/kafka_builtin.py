@@ -139,7 +139,7 @@ async def listen(cluster: MockCluster, port: int) -> None:
 
 def obey(cluster: MockCluster, line: str) -> str:
     """Do what one line of the control protocol asks; answer `ok` or `error` and the reason."""
-    verb, *words = line.split()
+    verb, *words = line.split() or [""]
     commands: dict[str, Callable[[], None]] = {
         "create_topic": lambda: cluster.create_topic(words[0], int(words[1])),
         "set_down": cluster.set_down,

@@ -15,6 +15,8 @@ from devstack.ports import LOOPBACK, require_free
 PROJECT = Path(__file__).parents[1]
 HTTP_OK = 200
 WIND_DOWN_SECONDS = 5
+# An idle worker takes 6 s to wind down its pool; one that is cut short loses its task.
+WORKER_STOP_SECONDS = 25.0
 
 
 def manage(name: str, *arguments: str, project: Path, environment: Mapping[str, str]) -> Program:
@@ -40,7 +42,11 @@ def application(*, project: Path, environment: Mapping[str, str], port: int, dir
         ),
         manage("relay", "relay_outbox", project=project, environment=environment),
         manage("consumers", "run_consumers", project=project, environment=environment),
-        run(name="worker", command=(*celery, "worker", "--pool", "prefork", "--concurrency", "2", "-l", "info")),
+        run(
+            name="worker",
+            command=(*celery, "worker", "--pool", "prefork", "--concurrency", "2", "-l", "info"),
+            stop_seconds=WORKER_STOP_SECONDS,
+        ),
         run(name="beat", command=(*celery, "beat", *schedule)),
     ]
 

@@ -138,7 +138,7 @@ def test_a_process_that_ignores_the_stop_signal_is_killed(manager, shell, tmp_pa
 def test_an_unknown_process_is_refused(manager, shell):
     manager.start(shell("web", "sleep 60"))
 
-    with pytest.raises(UnknownProcessError, match="^no process 'wed'; there are web$"):
+    with pytest.raises(UnknownProcessError, match=r"^no process 'wed'; there are web$"):
         manager.process("wed")
 
 

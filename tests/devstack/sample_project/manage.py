@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-PLAN = "orders.placed 3\norders.paid 2"
+PLAN = "orders.placed 3\norders.paid 2\n"
 
 
 def run_until_stopped() -> None:
@@ -17,11 +17,11 @@ def run_until_stopped() -> None:
 
 def main() -> None:
     command, *arguments = sys.argv[1:]
-    print(f"{command} {' '.join(arguments)} on {os.environ['DATABASE_URL']}", file=sys.stderr)
+    sys.stderr.write(f"{command} on {os.environ['DATABASE_URL']}\n")
     if Path(f"fail-{command}").exists():
         sys.exit(f"{command} was told to fail")
     if arguments == ["--plan"]:
-        print(PLAN)
+        sys.stdout.write(PLAN)
     if command in {"relay_outbox", "run_consumers"}:
         run_until_stopped()
 
