@@ -1,9 +1,14 @@
 """What subscriptions tells the other rooms: the five facts of tiers and subscriptions."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from eventbus.events import Event, Wire, WireEnum, event, field
+
+if TYPE_CHECKING:
+    from subscriptions.models import Subscription, Tier, TierPrice
 
 
 class Interval(WireEnum):
@@ -132,6 +137,18 @@ class Price(Wire):
     currency: str
     active: bool
 
+    @classmethod
+    def of(cls, price: "TierPrice") -> Self:
+        """The price as it is now."""
+        return cls(
+            price_id=price.id,
+            interval=Interval(price.interval),
+            interval_count=price.interval_count,
+            amount=price.amount,
+            currency=price.currency,
+            active=price.active,
+        )
+
 
 class BillingRequest(Wire):
     """Charge this cycle, once. The period is null for the initial cycle: it starts when the money arrives."""
@@ -172,12 +189,36 @@ class TierSnapshot(Event):
     prices: tuple[Price, ...]
     archived_at: datetime | None
 
+    @staticmethod
+    def fields_of(tier: "Tier") -> dict[str, Any]:
+        """What every event of a tier says, read from the locked row."""
+        return {
+            "sequence": tier.sequence,
+            "tier_id": tier.id,
+            "creator_id": tier.creator_id,
+            "name": tier.name,
+            "description": tier.description or None,
+            "benefits": tuple(tier.benefits),
+            "rank": tier.rank,
+            "trial_days": tier.trial_days,
+            "status": TierStatus(tier.status),
+            "is_public": tier.is_public,
+            "max_subscribers": tier.max_subscribers,
+            "prices": tuple(Price.of(price) for price in tier.prices.order_by("created_at", "id")),
+            "archived_at": tier.archived_at,
+        }
+
 
 @event("subscription.tier.created", version="1.0", key="tier_id", aggregate="tier")
 class TierCreated(TierSnapshot):
     """A creator offers a new tier."""
 
     created_at: datetime
+
+    @classmethod
+    def of(cls, tier: "Tier") -> Self:
+        """The tier as it was made."""
+        return cls(**cls.fields_of(tier), created_at=tier.created_at)
 
 
 @event("subscription.tier.updated", version="1.0", key="tier_id", aggregate="tier")
@@ -187,6 +228,16 @@ class TierUpdated(TierSnapshot):
     changed_fields: tuple[str, ...]
     previous_status: TierStatus | None
     updated_at: datetime
+
+    @classmethod
+    def of(cls, tier: "Tier", *, changed_fields: Iterable[str], previous_status: str | None = None) -> Self:
+        """The tier as it is now; `previous_status` when the status is among what changed."""
+        return cls(
+            **cls.fields_of(tier),
+            changed_fields=tuple(sorted(changed_fields)),
+            previous_status=TierStatus(previous_status) if previous_status else None,
+            updated_at=tier.updated_at,
+        )
 
 
 class SubscriptionSnapshot(Event):
@@ -213,6 +264,33 @@ class SubscriptionSnapshot(Event):
     end_reason: EndReason | None
     replaces_subscription_id: UUID | None
 
+    @staticmethod
+    def fields_of(subscription: "Subscription") -> dict[str, Any]:
+        """What every event of a subscription says, read from the locked row."""
+        return {
+            "sequence": subscription.sequence,
+            "subscription_id": subscription.id,
+            "subscriber_id": subscription.subscriber_id,
+            "creator_id": subscription.creator_id,
+            "tier_id": subscription.tier_id,
+            "price_id": subscription.price_id,
+            "status": SubscriptionStatus(subscription.status),
+            "amount": subscription.amount,
+            "currency": subscription.currency,
+            "interval": Interval(subscription.interval),
+            "interval_count": subscription.interval_count,
+            "cycle_number": subscription.cycle_number,
+            "current_period_start": subscription.current_period_start,
+            "current_period_end": subscription.current_period_end,
+            "trial_end_at": subscription.trial_end_at,
+            "access_until": subscription.access_until,
+            "cancel_at_period_end": subscription.cancel_at_period_end,
+            "started_at": subscription.started_at,
+            "ended_at": subscription.ended_at,
+            "end_reason": EndReason(subscription.end_reason) if subscription.end_reason else None,
+            "replaces_subscription_id": subscription.replaces_subscription_id,
+        }
+
 
 @event("subscription.created", version="1.0", key="subscription_id", aggregate="subscription")
 class SubscriptionCreated(SubscriptionSnapshot):
@@ -222,6 +300,17 @@ class SubscriptionCreated(SubscriptionSnapshot):
     billing_request: BillingRequest | None
     payment_due_at: datetime | None
     created_at: datetime = field(name="startDate")
+
+    @classmethod
+    def of(cls, subscription: "Subscription", *, billing_request: BillingRequest | None) -> Self:
+        """The subscription as it was made, and what to charge for it."""
+        return cls(
+            **cls.fields_of(subscription),
+            requires_payment=billing_request is not None,
+            billing_request=billing_request,
+            payment_due_at=subscription.payment_due_at,
+            created_at=subscription.created_at,
+        )
 
 
 @event("subscription.updated", version="1.0", key="subscription_id", aggregate="subscription")
@@ -236,6 +325,28 @@ class SubscriptionUpdated(SubscriptionSnapshot):
     refund_request: RefundRequest | None
     updated_at: datetime
 
+    @classmethod
+    def of(
+        cls,
+        subscription: "Subscription",
+        *,
+        change: Change,
+        previous_status: str,
+        changed_fields: Iterable[str],
+        refund_request: RefundRequest | None = None,
+    ) -> Self:
+        """The subscription as it is now, and how it came there."""
+        return cls(
+            **cls.fields_of(subscription),
+            change=change,
+            previous_status=SubscriptionStatus(previous_status),
+            previous_tier_id=None,
+            changed_fields=tuple(sorted(changed_fields)),
+            billing_request=None,
+            refund_request=refund_request,
+            updated_at=subscription.updated_at,
+        )
+
 
 @event("subscription.cancelled", version="1.0", key="subscription_id", aggregate="subscription")
 class SubscriptionCancelled(SubscriptionSnapshot):
@@ -247,3 +358,25 @@ class SubscriptionCancelled(SubscriptionSnapshot):
     cancelled_by: CancelledBy
     reason: CancelReason
     refund_policy: RefundPolicy
+
+    @classmethod
+    def of(
+        cls,
+        subscription: "Subscription",
+        *,
+        mode: CancelMode,
+        effective_at: datetime,
+        cancelled_by: CancelledBy,
+        reason: CancelReason,
+        refund_policy: RefundPolicy,
+    ) -> Self:
+        """The subscription as the cancellation leaves it."""
+        return cls(
+            **cls.fields_of(subscription),
+            mode=mode,
+            effective_at=effective_at,
+            requested_at=subscription.cancel_requested_at or subscription.updated_at,
+            cancelled_by=cancelled_by,
+            reason=reason,
+            refund_policy=refund_policy,
+        )

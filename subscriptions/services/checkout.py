@@ -1,0 +1,183 @@
+"""How a subscription begins."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from accounts.selectors import is_active
+from eventbus.outbox import publish
+from subscriptions.constraints import violated_constraint
+from subscriptions.events import (
+    BillingReason,
+    BillingRequest,
+    CancelledBy,
+    CancelMode,
+    CancelReason,
+    RefundPolicy,
+    SubscriptionCreated,
+)
+from subscriptions.exceptions import (
+    AlreadySubscribedError,
+    OwnTierError,
+    PaymentMethodRequiredError,
+    PriceChangedError,
+    TierFullError,
+    TierNotAvailableError,
+)
+from subscriptions.models import Subscription, Tier, TierPrice
+from subscriptions.services.changes import remember, write_cancellation
+
+PAYMENT_WINDOW = timedelta(hours=23)  # as long as a payment may wait for the payer's confirmation
+LIVE_CONSTRAINT = "one_live_subscription_per_creator"
+ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the subscriber chose, and what it would be paid with."""
+
+    subscriber_id: UUID
+    price: TierPrice
+    payment_method_id: UUID | None
+
+    @property
+    def tier(self) -> Tier:
+        """The tier of the chosen price."""
+        return self.price.tier
+
+    def is_of(self, subscription: Subscription) -> bool:
+        """Whether that subscription is the same wish, made before."""
+        return subscription.tier_id == self.tier.id and subscription.price_id == self.price.id
+
+
+@transaction.atomic
+def subscribe(
+    *,
+    subscriber_id: UUID,
+    tier_id: UUID,
+    price_id: UUID,
+    expected_amount: int,
+    expected_currency: str,
+    payment_method_id: UUID | None = None,
+) -> Subscription:
+    """Begin a subscription: at once when it is free, else as soon as its first payment comes.
+
+    Asked again while that payment is awaited, the same choice gives the same subscription; another choice replaces it.
+    """
+    price = TierPrice.objects.select_related("tier").filter(pk=price_id, tier_id=tier_id).first()
+    if price is None or price.tier.is_archived:
+        raise TierNotAvailableError
+    if price.tier.creator_id == subscriber_id:
+        raise OwnTierError
+    if not is_active(price.tier.creator_id):
+        raise TierNotAvailableError
+    if not price.active or (price.amount, price.currency) != (expected_amount, expected_currency):
+        raise PriceChangedError
+    if price.amount > 0 and payment_method_id is None:
+        raise PaymentMethodRequiredError
+
+    choice = Choice(subscriber_id=subscriber_id, price=price, payment_method_id=payment_method_id)
+    for _ in range(ROUNDS):
+        try:
+            with transaction.atomic():
+                return open_subscription(choice)
+        except IntegrityError as error:
+            # Another request of the same fan was faster; what it left decides what this one finds.
+            if violated_constraint(error) != LIVE_CONSTRAINT:
+                raise
+    raise AlreadySubscribedError
+
+
+def open_subscription(choice: Choice) -> Subscription:
+    """The subscription of this choice: the one that awaits its payment, or a new one in place of what it replaces."""
+    between = Subscription.objects.between(choice.subscriber_id, choice.tier.creator_id)
+    present = between.live().select_for_update().first()
+    if present is not None and present.status != Subscription.Status.INCOMPLETE:
+        raise AlreadySubscribedError
+    if present is not None and choice.is_of(present):
+        return present
+
+    if present is not None:
+        replace(present)
+    require_place(choice.tier)
+    return insert(choice, replaces=present)
+
+
+def replace(subscription: Subscription) -> None:
+    """End an unpaid subscription because its subscriber chose otherwise."""
+    now = timezone.now()
+    previous_status = subscription.status
+    subscription.end(Subscription.Status.CANCELLED, reason=Subscription.EndReason.REPLACED, at=now)
+    subscription.cancel_requested_at = now
+    write_cancellation(
+        subscription,
+        mode=CancelMode.IMMEDIATE,
+        previous_status=previous_status,
+        effective_at=now,
+        cancelled_by=CancelledBy.SUBSCRIBER,
+        reason=CancelReason.OTHER,
+        refund_policy=RefundPolicy.NONE,
+        fields=(*Subscription.END_FIELDS, "cancel_requested_at"),
+    )
+
+
+def require_place(tier: Tier) -> None:
+    """Refuse when a capped tier is full; counting holds the tier, so two cannot take the last place."""
+    if tier.max_subscribers is None:
+        return
+    locked = Tier.objects.select_for_update(no_key=True).get(pk=tier.pk)
+    if locked.max_subscribers is not None and locked.subscriptions.live().count() >= locked.max_subscribers:
+        raise TierFullError
+
+
+def insert(choice: Choice, *, replaces: Subscription | None) -> Subscription:
+    """Write the new subscription and tell the other rooms, with what to charge when it is not free."""
+    now = timezone.now()
+    price = choice.price
+    subscription = Subscription(
+        subscriber_id=choice.subscriber_id,
+        creator_id=choice.tier.creator_id,
+        tier=choice.tier,
+        price=price,
+        amount=price.amount,
+        currency=price.currency,
+        interval=price.interval,
+        interval_count=price.interval_count,
+        status=Subscription.Status.INCOMPLETE,
+        payment_method_id=choice.payment_method_id,
+        replaces_subscription=replaces,
+        created_at=now,
+        updated_at=now,
+    )
+    if price.amount == 0:
+        period = subscription.start_period(paid_at=now)
+        subscription.save(force_insert=True)
+        period.save(force_insert=True)
+    else:
+        subscription.payment_due_at = subscription.next_action_at = now + PAYMENT_WINDOW
+        subscription.save(force_insert=True)
+    remember(subscription, change="created", from_status="")
+    publish(SubscriptionCreated.of(subscription, billing_request=initial_request(subscription, now)))
+    return subscription
+
+
+def initial_request(subscription: Subscription, now: datetime) -> BillingRequest | None:
+    """What payments shall charge for the first cycle; nothing when it is free."""
+    if subscription.payment_due_at is None:
+        return None
+    return BillingRequest(
+        billing_request_id=uuid7(),
+        reason=BillingReason.INITIAL,
+        cycle_number=subscription.due_cycle,
+        period_start=None,
+        period_end=None,
+        amount=subscription.amount,
+        currency=subscription.currency,
+        due_at=now,
+        expires_at=subscription.payment_due_at,
+        payment_method_id=subscription.payment_method_id,
+    )
