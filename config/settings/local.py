@@ -1,7 +1,12 @@
-"""A developer's machine: DEBUG on, any host name, a key that protects nothing."""
+"""A developer's machine: DEBUG on, any host name, keys that protect nothing."""
 
 from config.settings.base import *  # noqa: F403 - settings modules extend one another by star import
+from config.settings.base import env
 
 DEBUG = True
-SECRET_KEY = env.str("SECRET_KEY", default="only-for-a-developers-own-machine-0123456789abcdef")  # noqa: F405 - from base
+SECRET_KEY = env.str("SECRET_KEY", default="only-for-a-developers-own-machine-0123456789abcdef")
 ALLOWED_HOSTS = ["*"]
+TRIBUTARY_TOKEN_KEYS: list[str] = env.list("TRIBUTARY_TOKEN_KEYS", default=["only-for-a-developers-own-machine"])
+TRIBUTARY_FINGERPRINT_KEY = env.str("TRIBUTARY_FINGERPRINT_KEY", default="only-for-a-developers-own-machine")
+
+env.refuse_unknown()

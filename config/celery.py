@@ -1,0 +1,61 @@
+"""The Celery app, and all clock work of the platform in one list.
+
+Every task here asks the database what is due, so a run that is missed or doubled changes nothing.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
+
+SECONDS = 1.0
+MINUTES = 60.0
+
+
+def every(period: float, task: str) -> dict[str, Any]:
+    """A task run so often; one that could not start before the next is due is dropped, for the next does its work."""
+    return {"task": task, "schedule": period, "options": {"expires": period}}
+
+
+BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    # Somebody waits for these.
+    "charge due orders": every(5 * SECONDS, "payments.tasks.charge_due_orders"),
+    "process uploads": every(5 * SECONDS, "media.tasks.process_uploaded"),
+    # Nobody waits, but the minute is promised.
+    "expire unpaid subscriptions": every(60 * SECONDS, "subscriptions.tasks.expire_unpaid"),
+    "end due subscriptions": every(60 * SECONDS, "subscriptions.tasks.end_due"),
+    "expire orders": every(60 * SECONDS, "payments.tasks.expire_orders"),
+    # Housekeeping.
+    "collect unused media": every(60 * MINUTES, "media.tasks.collect_garbage"),
+    "prune the inbox": every(60 * MINUTES, "eventbus.tasks.prune_inbox"),
+    "prune idempotency records": every(60 * MINUTES, "api.tasks.prune_idempotency_records"),
+    "forget expired tokens": every(60 * MINUTES, "accounts.tasks.forget_expired_tokens"),
+    "forget expired sessions": every(60 * MINUTES, "accounts.tasks.forget_expired_sessions"),
+}
+
+FILESYSTEM_FOLDERS = {
+    "data_folder_in": "queue",
+    "data_folder_out": "queue",
+    "processed_folder": "processed",
+    "control_folder": "control",
+}
+
+
+def filesystem_transport(directory: str) -> dict[str, str]:
+    """Where messages lie when there is no Redis; the folders are made, for kombu expects them."""
+    folders = {option: Path(directory) / name for option, name in FILESYSTEM_FOLDERS.items()}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    return {option: str(folder) for option, folder in folders.items()}
+
+
+app = Celery("tributary")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.beat_schedule = BEAT_SCHEDULE
+if settings.CELERY_BROKER_URL.startswith("filesystem://"):
+    app.conf.broker_transport_options = filesystem_transport(settings.CELERY_FILESYSTEM_DIRECTORY)
+app.autodiscover_tasks()
