@@ -1,9 +1,14 @@
 """What media tells the other rooms: a file came, was made fit to show, went."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from eventbus.events import Event, Wire, WireEnum, event, field
+
+if TYPE_CHECKING:
+    from media.models import MediaAsset, MediaVariant
 
 
 class MediaKind(WireEnum):
@@ -56,6 +61,18 @@ class Variant(Wire):
     size_bytes: int
     duration_ms: int | None
 
+    @classmethod
+    def of(cls, variant: "MediaVariant") -> Self:
+        """This variant; an image has no duration."""
+        return cls(
+            name=variant.name,
+            mime=variant.mime,
+            width=variant.width,
+            height=variant.height,
+            size_bytes=variant.size_bytes,
+            duration_ms=None,
+        )
+
 
 @event("media.uploaded", version="1.0", key="media_id", aggregate="media")
 class MediaUploaded(Event):
@@ -69,6 +86,21 @@ class MediaUploaded(Event):
     sha256: str | None
     storage_ref: str = field(name="storageKey")
     uploaded_at: datetime
+
+    @classmethod
+    def of(cls, asset: "MediaAsset") -> Self:
+        """The arrival of this file."""
+        return cls(
+            sequence=asset.sequence,
+            media_id=asset.pk,
+            owner_id=asset.owner_id,
+            kind=MediaKind(asset.kind),
+            declared_mime=asset.declared_mime,
+            size_bytes=asset.size_bytes,
+            sha256=asset.sha256,
+            storage_ref=asset.storage_key,
+            uploaded_at=asset.created_at,
+        )
 
 
 @event("media.processed", version="1.0", key="media_id", aggregate="media")
@@ -89,6 +121,33 @@ class MediaProcessed(Event):
     processing_ms: int
     processed_at: datetime
 
+    @classmethod
+    def of(
+        cls,
+        asset: "MediaAsset",
+        *,
+        variants: Iterable["MediaVariant"],
+        processing_ms: int,
+        processed_at: datetime,
+    ) -> Self:
+        """The end of this file's processing."""
+        return cls(
+            sequence=asset.sequence,
+            media_id=asset.pk,
+            owner_id=asset.owner_id,
+            kind=MediaKind(asset.kind),
+            status=ProcessingStatus(asset.status),
+            failure_code=ProcessingFailure(asset.failure_code) if asset.failure_code else None,
+            detected_mime=asset.detected_mime,
+            width=asset.width,
+            height=asset.height,
+            duration_ms=None,
+            size_bytes=asset.size_bytes,
+            variants=tuple(Variant.of(variant) for variant in variants),
+            processing_ms=processing_ms,
+            processed_at=processed_at,
+        )
+
 
 @event("media.deleted", version="1.0", key="media_id", aggregate="media")
 class MediaDeleted(Event):
@@ -99,3 +158,16 @@ class MediaDeleted(Event):
     kind: MediaKind
     reason: MediaDeletionReason
     deleted_at: datetime
+
+    @classmethod
+    def of(cls, asset: "MediaAsset") -> Self:
+        """The end of this file; the asset is deleted already."""
+        assert asset.deleted_at is not None
+        return cls(
+            sequence=asset.sequence,
+            media_id=asset.pk,
+            owner_id=asset.owner_id,
+            kind=MediaKind(asset.kind),
+            reason=MediaDeletionReason(asset.deletion_reason),
+            deleted_at=asset.deleted_at,
+        )

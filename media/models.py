@@ -1,0 +1,258 @@
+"""The files of creators: where each stands, what can be shown of it, and which posts need it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import ClassVar, Self
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q
+from uuid_utils.compat import uuid7
+
+
+class MediaAssetQuerySet(models.QuerySet["MediaAsset"]):
+    """Files by owner, by what they wait for, by whether anybody needs them."""
+
+    def of(self, owner_id: UUID) -> Self:
+        """This owner's files, without the deleted ones."""
+        return self.filter(owner_id=owner_id).alive()
+
+    def alive(self) -> Self:
+        """All but the deleted ones."""
+        return self.exclude(status=MediaAsset.Status.DELETED)
+
+    def due(self, now: datetime) -> Self:
+        """Waiting for a worker: new, to be tried again, or left behind by a worker that died."""
+        return self.filter(status__in=MediaAsset.IN_WORK, next_attempt_at__lte=now)
+
+    def collectable(self, now: datetime) -> Self:
+        """Needed by no post for long enough."""
+        references = MediaReference.objects.filter(media_id=OuterRef("pk"))
+        return self.alive().filter(collect_after__lte=now).exclude(Exists(references))
+
+    def with_files_left(self) -> Self:
+        """Deleted, with bytes that may still be in the store."""
+        return self.filter(status=MediaAsset.Status.DELETED, files_removed_at__isnull=True)
+
+    def locked(self, ids: Iterable[UUID]) -> list["MediaAsset"]:
+        """These files under their locks, taken in one order so that two callers cannot wait for each other."""
+        return list(self.select_for_update().filter(pk__in=ids).order_by("pk"))
+
+
+class MediaAsset(models.Model):
+    """One uploaded file. Its bytes are private: only variants made from its pixels are ever served."""
+
+    class Kind(models.TextChoices):
+        IMAGE = "image"
+
+    class Status(models.TextChoices):
+        UPLOADED = "uploaded"
+        SCANNING = "scanning", "handed to the workers"
+        PROCESSING = "processing", "a worker has it"
+        READY = "ready"
+        REJECTED = "rejected", "rejected: not fit to be shown"
+        FAILED = "failed", "failed: not the file's fault"
+        DELETED = "deleted"
+
+    class Failure(models.TextChoices):
+        TYPE_MISMATCH = "type_mismatch"
+        TOO_LARGE = "too_large"
+        TOO_MANY_PIXELS = "too_many_pixels"
+        TOO_LONG = "too_long", "too many frames"
+        CORRUPT = "corrupt"
+        UNSUPPORTED = "unsupported"
+        TIMEOUT = "timeout"
+        INTERNAL = "internal"
+
+    class DeletionReason(models.TextChoices):
+        OWNER_REQUEST = "owner_request"
+        ORPHANED = "orphaned"
+        POST_DELETED = "post_deleted"
+        POLICY = "policy"
+        ACCOUNT_CLOSED = "account_closed"
+
+    IN_WORK = (Status.SCANNING, Status.PROCESSING, Status.FAILED)
+    MAX_ATTEMPTS = 3
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    owner_id = models.UUIDField()
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.UPLOADED)
+    original_filename = models.CharField(max_length=255, blank=True)
+    declared_mime = models.CharField(max_length=100)
+    detected_mime = models.CharField(max_length=100, null=True)
+    size_bytes = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    width = models.PositiveIntegerField(null=True)
+    height = models.PositiveIntegerField(null=True)
+    storage_key = models.CharField(max_length=200, unique=True)
+    failure_code = models.CharField(max_length=20, choices=Failure.choices, null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True)
+    orphaned_at = models.DateTimeField(null=True)
+    collect_after = models.DateTimeField(null=True)
+    deletion_reason = models.CharField(max_length=20, choices=DeletionReason.choices, null=True)
+    deleted_at = models.DateTimeField(null=True)
+    files_removed_at = models.DateTimeField(null=True)
+    sequence = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = MediaAssetQuerySet.as_manager()
+
+    ATTEMPT_FIELDS: ClassVar[list[str]] = ["status", "attempts", "next_attempt_at", "updated_at"]
+    OUTCOME_FIELDS: ClassVar[list[str]] = [
+        "status",
+        "failure_code",
+        "detected_mime",
+        "width",
+        "height",
+        "next_attempt_at",
+        "sequence",
+        "updated_at",
+    ]
+    ORPHAN_FIELDS: ClassVar[list[str]] = ["orphaned_at", "collect_after", "deletion_reason", "updated_at"]
+    DELETION_FIELDS: ClassVar[list[str]] = [
+        "status",
+        "deleted_at",
+        "next_attempt_at",
+        "sequence",
+        *ORPHAN_FIELDS,
+    ]
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(
+                    status__in=("uploaded", "scanning", "processing", "ready", "rejected", "failed", "deleted")
+                ),
+                name="media_status_is_known",
+            ),
+            models.CheckConstraint(condition=Q(kind="image"), name="media_kind_is_one_we_process"),
+            models.CheckConstraint(condition=Q(size_bytes__gt=0), name="media_file_is_not_empty"),
+            models.CheckConstraint(
+                condition=Q(status="deleted", deleted_at__isnull=False, deletion_reason__isnull=False)
+                | (~Q(status="deleted") & Q(deleted_at__isnull=True)),
+                name="media_is_deleted_at_a_time_for_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(files_removed_at__isnull=True) | Q(status="deleted"),
+                name="media_files_go_after_the_deletion",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=("scanning", "processing"), next_attempt_at__isnull=False)
+                | Q(status="failed")
+                | (~Q(status__in=("scanning", "processing", "failed")) & Q(next_attempt_at__isnull=True)),
+                name="only_media_in_work_is_due",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="ready", width__gt=0, height__gt=0) | ~Q(status="ready"),
+                name="ready_media_has_a_size",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=("rejected", "failed"), failure_code__isnull=False)
+                | Q(status="deleted")
+                | (~Q(status__in=("rejected", "failed")) & Q(failure_code__isnull=True)),
+                name="media_that_ended_badly_says_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(orphaned_at__isnull=True, collect_after__isnull=True)
+                | Q(collect_after__gte=F("orphaned_at"), deletion_reason__isnull=False),
+                name="orphaned_media_has_a_time_and_a_reason",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["owner_id", "-created_at", "-id"], name="media_of_owner_newest_first"),
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="media_due_for_work"
+            ),
+            models.Index(
+                fields=["collect_after"],
+                condition=Q(collect_after__isnull=False) & ~Q(status="deleted"),
+                name="media_due_for_collection",
+            ),
+            models.Index(
+                fields=["deleted_at"],
+                condition=Q(status="deleted", files_removed_at__isnull=True),
+                name="media_with_files_left",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk} ({self.status})"
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is gone for ever."""
+        return self.status == self.Status.DELETED
+
+    @property
+    def folder(self) -> str:
+        """Under which everything of this file is stored."""
+        return self.storage_key.rpartition("/")[0]
+
+    def variant_key(self, name: str) -> str:
+        """Where the variant of this name is stored."""
+        return f"{self.folder}/variants/{name}"
+
+
+class MediaVariant(models.Model):
+    """One rendition made from the pixels of a file."""
+
+    class Name(models.TextChoices):
+        THUMB_320 = "thumb_320"
+        WEB_1280 = "web_1280"
+        WEB_2048 = "web_2048"
+        BLUR = "blur"
+
+    asset = models.ForeignKey(MediaAsset, on_delete=models.CASCADE, related_name="variants")
+    name = models.CharField(max_length=20, choices=Name.choices)
+    mime = models.CharField(max_length=100)
+    storage_key = models.CharField(max_length=200, unique=True)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    size_bytes = models.BigIntegerField()
+
+    class Meta:
+        ordering: ClassVar = ["asset_id", "width", "name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["asset", "name"], name="one_media_variant_per_name"),
+            models.CheckConstraint(
+                condition=Q(width__gt=0, height__gt=0, size_bytes__gt=0), name="media_variant_is_not_empty"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.asset_id}"
+
+
+class MediaReference(models.Model):
+    """A post needs a file. `media_id` is what the post said, be the file known here or not."""
+
+    media_id = models.UUIDField()
+    post_id = models.UUIDField()
+
+    class Meta:
+        ordering: ClassVar = ["post_id", "media_id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["media_id", "post_id"], name="a_post_refers_to_a_file_once"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["post_id"], name="media_references_of_post")]
+
+    def __str__(self) -> str:
+        return f"{self.post_id} needs {self.media_id}"
+
+
+class PostRefState(models.Model):
+    """How much of a post's story is known here; a deleted post stays as a tombstone, so a late event revives nothing."""
+
+    post_id = models.UUIDField(primary_key=True)
+    source_sequence = models.PositiveIntegerField(default=0)
+    deleted = models.BooleanField(default=False)
+
+    class Meta:
+        ordering: ClassVar = ["post_id"]
+
+    def __str__(self) -> str:
+        return f"post {self.post_id} at {self.source_sequence}"

@@ -1,0 +1,33 @@
+"""What may be read of files, and by whom."""
+
+from datetime import datetime
+from uuid import UUID
+
+from media.models import MediaAsset, MediaAssetQuerySet, MediaVariant
+
+
+def media_of(owner_id: UUID) -> MediaAssetQuerySet:
+    """An owner's files with their variants."""
+    return MediaAsset.objects.of(owner_id).prefetch_related("variants")
+
+
+def variant_to_deliver(*, media_id: UUID, name: str) -> MediaVariant | None:
+    """A variant whose file may be shown now; originals are no variants, so there is none for them."""
+    return MediaVariant.objects.filter(
+        asset_id=media_id, name=name, asset__status=MediaAsset.Status.READY
+    ).first()
+
+
+def media_due_for_work(*, now: datetime, limit: int) -> list[UUID]:
+    """Files that wait for a worker, the longest waiting first."""
+    return list(MediaAsset.objects.due(now).order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def media_due_for_collection(*, now: datetime, limit: int) -> list[UUID]:
+    """Files that no post has needed for long enough."""
+    return list(MediaAsset.objects.collectable(now).order_by("collect_after").values_list("pk", flat=True)[:limit])
+
+
+def media_with_files_left(*, limit: int) -> list[UUID]:
+    """Deleted files whose bytes may still be in the store."""
+    return list(MediaAsset.objects.with_files_left().order_by("deleted_at").values_list("pk", flat=True)[:limit])

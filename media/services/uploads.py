@@ -1,0 +1,105 @@
+"""A file comes in."""
+
+import re
+import unicodedata
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.core.files import File
+from django.db import transaction
+from django.db.models import Q, Sum
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from eventbus.outbox import publish
+from media import conf, storage
+from media.events import MediaUploaded
+from media.exceptions import EmptyFileError, FileTooLargeError, QuotaExceededError, TypeNotAllowedError
+from media.images import HEAD_BYTES, sniff
+from media.models import MediaAsset
+
+MIME = re.compile(r"[a-z0-9!#$&^_.+-]{1,40}/[a-z0-9!#$&^_.+-]{1,59}", re.ASCII)
+UNKNOWN_MIME = "application/octet-stream"
+# Direction marks make `gpj.exe` read `exe.jpg`; controls break the lines of headers and logs.
+UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+A_DAY = timedelta(days=1)
+
+
+def store_upload(
+    *, owner_id: UUID, kind: str, file: "File[Any]", sha256: str, filename: str, declared_mime: str
+) -> MediaAsset:
+    """Keep an uploaded image: the bytes first, durably, then the row and the news of it together."""
+    now = timezone.now()
+    refuse_unfit_file(file, kind=kind)
+    refuse_over_quota(owner_id=owner_id, size_bytes=file.size, now=now)
+    media_id = uuid7()
+    asset = MediaAsset(
+        id=media_id,
+        owner_id=owner_id,
+        kind=kind,
+        original_filename=display_name(filename),
+        declared_mime=mime_or_unknown(declared_mime),
+        size_bytes=file.size,
+        sha256=sha256,
+        storage_key=storage.original_key(media_id, at=now),
+        orphaned_at=now,
+        collect_after=now + conf.unused_grace(),
+        deletion_reason=MediaAsset.DeletionReason.ORPHANED,
+        created_at=now,
+    )
+    storage.store(asset.storage_key, file)
+    try:
+        return record_upload(asset)
+    except BaseException:
+        storage.remove_folder(asset.folder)
+        raise
+
+
+@transaction.atomic
+def record_upload(asset: MediaAsset) -> MediaAsset:
+    """The stored file becomes known, and everybody hears of it."""
+    asset.save(force_insert=True)
+    publish(MediaUploaded.of(asset))
+    return asset
+
+
+def refuse_unfit_file(file: "File[Any]", *, kind: str) -> None:
+    """Raise for a file of a kind that is not taken, that is empty, too large, or no image by its first bytes."""
+    if kind not in MediaAsset.Kind.values:
+        raise TypeNotAllowedError
+    if not file.size:
+        raise EmptyFileError
+    if file.size > conf.max_image_bytes():
+        raise FileTooLargeError(f"An image may have {conf.max_image_bytes()} bytes")
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    file.seek(0)
+    if sniff(head) is None:
+        raise TypeNotAllowedError
+
+
+def refuse_over_quota(*, owner_id: UUID, size_bytes: int, now: datetime) -> None:
+    """Raise when the owner has uploaded too much today, or has too many files waiting.
+
+    Deleted files count too, or deleting would make room for ever more work. Two uploads at once may both pass:
+    a quota is there against floods, and a flood comes one file too late.
+    """
+    uploaded = MediaAsset.objects.filter(owner_id=owner_id, created_at__gt=now - A_DAY).aggregate(total=Sum("size_bytes"))
+    if (uploaded["total"] or 0) + size_bytes > conf.daily_bytes():
+        raise QuotaExceededError(f"{conf.daily_bytes()} bytes may be uploaded in 24 hours")
+    waiting = MediaAsset.objects.filter(Q(status=MediaAsset.Status.UPLOADED) | Q(next_attempt_at__isnull=False))
+    if waiting.filter(owner_id=owner_id).count() >= conf.max_in_flight():
+        raise QuotaExceededError(f"{conf.max_in_flight()} files may wait to be processed")
+
+
+def display_name(filename: str) -> str:
+    """The file's name as its owner may see it again; it is shown and never used."""
+    name = unicodedata.normalize("NFC", filename.replace("\\", "/").rpartition("/")[2])
+    return "".join(letter for letter in name if unicodedata.category(letter) not in UNPRINTABLE).strip()[:255]
+
+
+def mime_or_unknown(declared: str) -> str:
+    """What the client says the type is, if it is a type at all; nothing is decided by it."""
+    declared = declared.partition(";")[0].strip().lower()
+    return declared if MIME.fullmatch(declared) else UNKNOWN_MIME

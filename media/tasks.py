@@ -1,0 +1,66 @@
+"""Work behind the requests: make files fit to be shown, take away what nobody needs.
+
+Every task finds its work in the database, so one that was never queued, or died, is caught up by the next round.
+"""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.db import transaction
+from django.utils import timezone
+
+from media.selectors import media_due_for_collection, media_due_for_work, media_with_files_left
+from media.services.processing import process
+from media.services.removal import collect_orphan, remove_files, sweep_strays
+
+BATCH = 100
+SOFT_LIMIT_SECONDS = 120  # a 40-megapixel image takes some seconds
+HARD_LIMIT_SECONDS = 150
+
+
+@shared_task(soft_time_limit=SOFT_LIMIT_SECONDS, time_limit=HARD_LIMIT_SECONDS)
+def process_media(media_id: str) -> None:
+    """One attempt at one file."""
+    process(media_id=UUID(media_id))
+
+
+@shared_task
+def process_uploaded() -> int:
+    """Queue the files that wait: a lost message, a failed attempt whose time has come, a worker that died."""
+    due = media_due_for_work(now=timezone.now(), limit=BATCH)
+    for media_id in due:
+        process_media.delay(str(media_id))
+    return len(due)
+
+
+@shared_task
+def collect_garbage() -> int:
+    """Delete a batch of the files that nobody needs, and remove the bytes of the deleted ones."""
+    collected = 0
+    for media_id in media_due_for_collection(now=timezone.now(), limit=BATCH):
+        collected += collect_orphan(media_id=media_id) is not None
+    for media_id in media_with_files_left(limit=BATCH):
+        remove_files(media_id=media_id)
+    return collected
+
+
+@shared_task
+def remove_deleted_files(media_id: str) -> None:
+    """The bytes of one deleted file."""
+    remove_files(media_id=UUID(media_id))
+
+
+@shared_task
+def sweep_stray_files() -> int:
+    """Stored folders that no living file owns."""
+    return sweep_strays(now=timezone.now())
+
+
+def enqueue_processing(media_id: UUID) -> None:
+    """Queue an attempt once the transaction stands."""
+    transaction.on_commit(lambda: process_media.delay(str(media_id)), robust=True)
+
+
+def enqueue_removal(media_id: UUID) -> None:
+    """Queue the removal of a deleted file's bytes once the transaction stands."""
+    transaction.on_commit(lambda: remove_deleted_files.delay(str(media_id)), robust=True)

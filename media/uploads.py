@@ -1,0 +1,53 @@
+"""A multipart body on its way to disk: measured and hashed as it passes, never held in memory, cut off at the limit."""
+
+import hashlib
+from typing import Any
+
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
+
+from media import conf
+from media.exceptions import FileTooLargeError
+
+FORM_OVERHEAD = 64 * 1024  # boundaries, headers and the small fields around the file
+
+
+class HashedUpload(TemporaryUploadedFile):
+    """An uploaded file that knows its digest.
+
+    As text it is its name and digest, so that whoever compares two requests by their text tells two files apart.
+    """
+
+    sha256 = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} sha256:{self.sha256}"
+
+
+class HashingUploadHandler(TemporaryFileUploadHandler):
+    """Writes each file to a temporary one; raises FileTooLargeError as soon as one has a byte too many."""
+
+    def handle_raw_input(self, input_data: Any, META: Any, content_length: int, *args: Any, **kwargs: Any) -> None:  # noqa: N803 - Django's signature
+        """Refuse what announces itself as too large before the first byte is read."""
+        if content_length > conf.max_image_bytes() + FORM_OVERHEAD:
+            raise FileTooLargeError(f"An image may have {conf.max_image_bytes()} bytes")
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        """Start a file."""
+        FileUploadHandler.new_file(self, *args, **kwargs)
+        self.file = HashedUpload(self.file_name, self.content_type, 0, self.charset, self.content_type_extra)
+        self.digest = hashlib.sha256()
+        self.received = 0
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Take one chunk."""
+        self.received += len(raw_data)
+        if self.received > conf.max_image_bytes():
+            raise FileTooLargeError(f"An image may have {conf.max_image_bytes()} bytes")
+        self.digest.update(raw_data)
+        self.file.write(raw_data)
+
+    def file_complete(self, file_size: int) -> UploadedFile | None:
+        """Finish a file."""
+        self.file.sha256 = self.digest.hexdigest()
+        return super().file_complete(file_size)
