@@ -54,7 +54,9 @@ class BusSettings:
         if self.relay_batch_min > self.relay_batch_max:
             raise ImproperlyConfigured("EVENTBUS: relay_batch_min is larger than relay_batch_max")
         if self.group_protocol not in {"consumer", "classic"}:
-            raise ImproperlyConfigured("EVENTBUS['group_protocol'] (KAFKA_GROUP_PROTOCOL) must be 'consumer' or 'classic'")
+            raise ImproperlyConfigured(
+                "EVENTBUS['group_protocol'] (KAFKA_GROUP_PROTOCOL) must be 'consumer' or 'classic'"
+            )
         for name in ("buckets", "partitions", "replication_factor", "consumer_batch", "retry_attempts"):
             if getattr(self, name) < 1:
                 raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be at least 1")

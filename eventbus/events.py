@@ -150,10 +150,15 @@ class EventSpec:
         for step in range(major, self.major):
             if step not in self.upcasters:
                 break
-            raw = self.upcasters[step](raw)
+            try:
+                raw = self.upcasters[step](raw)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise DecodeError(f"{self.topic}: cannot be lifted from version {step}: {error!r}") from error
             major = step + 1
         if major != self.major:
-            raise DecodeError(f"{self.topic}: major version {major} is not one this reader knows (it reads {self.major})")
+            raise DecodeError(
+                f"{self.topic}: major version {major} is not one this reader knows (it reads {self.major})"
+            )
         return raw
 
 

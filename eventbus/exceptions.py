@@ -1,17 +1,17 @@
 """Every error of the bus, and the base of every room's errors.
 
-    EventBusError
-    ├── DomainError            a rule says no, and will say no again: HTTP answer, or dead letter at once
-    ├── NotYetError            something this needs has not arrived: wait and try again
-    ├── PublishError           the call of publish() is wrong
-    │   ├── OutsideTransactionError
-    │   ├── UnregisteredEventError
-    │   └── OversizedEventError
-    ├── DecodeError            the bytes on the topic are not the event they claim to be: dead letter at once
-    ├── CatalogError           two events or handlers claim the same place, or one is declared wrongly
-    └── TransportError         the broker cannot be used
-        ├── BrokerUnavailableError   it does not answer: wait
-        └── BrokerRefusedError       it answers no: topic, size, authorisation
+EventBusError
+├── DomainError            a rule says no, and will say no again: HTTP answer, or dead letter at once
+├── NotYetError            something this needs has not arrived: wait and try again
+├── PublishError           the call of publish() is wrong
+│   ├── OutsideTransactionError
+│   ├── UnregisteredEventError
+│   └── OversizedEventError
+├── DecodeError            the bytes on the topic are not the event they claim to be: dead letter at once
+├── CatalogError           two events or handlers claim the same place, or one is declared wrongly
+└── TransportError         the broker cannot be used
+    ├── BrokerUnavailableError   it does not answer: wait
+    └── BrokerRefusedError       it answers no: topic, size, authorisation
 """
 
 from typing import ClassVar

@@ -54,7 +54,9 @@ class Trouble:
     def is_down(self, reason: str) -> None:
         """It does not work now."""
         if not self.said:
-            logger.warning("%s: waiting for %s: %s", self.who, self.what, reason.strip().splitlines()[0] if reason else "")
+            logger.warning(
+                "%s: waiting for %s: %s", self.who, self.what, reason.strip().splitlines()[0] if reason else ""
+            )
         self.said = True
 
     def is_up(self) -> None:

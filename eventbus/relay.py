@@ -168,15 +168,10 @@ class Relay:
             return self._wait_for_broker(error)
 
     def _wait_for_broker(self, error: BrokerUnavailableError) -> float:
-        producer = self._producer
-        if producer is None:
-            return 1.0
-        producer.connection.is_down(str(error))
-        if "for good" in str(error):
-            self._producer = None
-            producer.close()
+        if self._producer is None:
             return 0.2
-        return 0.2 if producer.is_reachable() else 1.0
+        self._producer.connection.is_down(str(error))
+        return 0.2 if self._producer.is_reachable() else 1.0
 
     def _fetch(self, buckets: list[int]) -> list[Row]:
         per_bucket = max(1, self._batch // len(buckets))
@@ -203,8 +198,12 @@ class Relay:
                 done=partial(outcome.answers.__setitem__, row.id),
             )
         self._producer.wait()
-        if None in outcome.answers.values():
+        if any(error is None for error in outcome.answers.values()):
             self._producer.connection.is_up()
+        if self._producer.broken:
+            logger.warning("relay: starting a new producer: %s", self._producer.broken)
+            self._producer.close()
+            self._producer = None
         return outcome
 
     def _finish(self, rows: list[Row], owned: dict[int, int]) -> None:
@@ -217,7 +216,9 @@ class Relay:
 
         finished = guarded(finish)
         if finished < len(rows):
-            logger.warning("relay: %d events stay: another relay has their lease and sends them again", len(rows) - finished)
+            logger.warning(
+                "relay: %d events stay: another relay has their lease and sends them again", len(rows) - finished
+            )
 
     def _hold(self, row: Row, reason: str) -> None:
         found = {"reason": reason, "outbox_id": row.id}

@@ -85,7 +85,9 @@ class Supervisor:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                logger.error("process %d did not stop in time and is killed; its batch will be handled again", process.pid)
+                logger.error(
+                    "process %d did not stop in time and is killed; its batch will be handled again", process.pid
+                )
                 process.kill()
                 process.wait()
 

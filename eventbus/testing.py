@@ -1,9 +1,9 @@
 """For every room's tests: see what was published, deliver events through the real consumer code with the JSON round trip.
 
-    subscribe(...)
-    [created] = published(SubscriptionCreated)
-    deliver(created)                # to every room that handles it
-    run_bus()                       # everything waiting in the outbox, and what that causes, until nothing is left
+subscribe(...)
+[created] = published(SubscriptionCreated)
+deliver(created)                # to every room that handles it
+run_bus()                       # everything waiting in the outbox, and what that causes, until nothing is left
 """
 
 from collections.abc import Iterable

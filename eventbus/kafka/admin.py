@@ -68,9 +68,7 @@ class Cluster:
 
     def grow_topic(self, name: str, *, partitions: int) -> None:
         """Give a topic more partitions; its keys will move between partitions."""
-        _settle(
-            self._admin.create_partitions([NewPartitions(name, partitions)], request_timeout=TIMEOUT_SECONDS)[name]
-        )
+        _settle(self._admin.create_partitions([NewPartitions(name, partitions)], request_timeout=TIMEOUT_SECONDS)[name])
 
     def topic_config(self, name: str) -> dict[str, str]:
         """A topic's settings in force; empty when the broker cannot tell (librdkafka's built-in one cannot)."""

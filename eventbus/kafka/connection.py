@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from eventbus.conf import bus_settings
 
 logger = logging.getLogger(__name__)
+librdkafka = logging.getLogger("librdkafka")
 
 
 class Connection:
@@ -50,5 +51,6 @@ def common_settings(client_id: str) -> dict[str, Any]:
         "socket.keepalive.enable": True,
         "socket.connection.setup.timeout.ms": 10_000,
         "enable.metrics.push": False,
-        "log_level": 0,  # its errors reach us through error_cb, said once
+        "log_level": 0,  # its errors reach us through error_cb, said once; only emergencies are logged as they are
+        "logger": librdkafka,
     }

@@ -81,7 +81,9 @@ class EventConsumer:
             try:
                 self._consumer.store_offsets(offsets=[TopicPartition(topic, partition, offset + 1)])
             except KafkaException as error:
-                logger.info("%s: %s:%d is no longer ours (%s)", self.connection.who, topic, partition, error.args[0].str())
+                logger.info(
+                    "%s: %s:%d is no longer ours (%s)", self.connection.who, topic, partition, error.args[0].str()
+                )
 
     def stay_in_group(self, seconds: float) -> None:
         """Pass time without taking messages, and without being thrown out of the group for silence."""
@@ -95,8 +97,7 @@ class EventConsumer:
     def owns(self, message: Message) -> bool:
         """Whether the message's partition is still assigned to this member."""
         return any(
-            (held.topic, held.partition) == (message.topic, message.partition)
-            for held in self._consumer.assignment()
+            (held.topic, held.partition) == (message.topic, message.partition) for held in self._consumer.assignment()
         )
 
     def is_caught_up(self) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from eventbus.conf import bus_settings
-from eventbus.exceptions import BrokerUnavailableError
 from eventbus.kafka.connection import Connection, common_settings
 
 Acknowledge = Callable[[KafkaError | None], None]
@@ -29,10 +28,15 @@ PERMANENT = frozenset(
 
 
 class EventProducer:
-    """An idempotent producer whose `send` reports each message's fate exactly once, from inside `wait`."""
+    """An idempotent producer that reports each message's fate once, from inside `send` or `wait`.
+
+    With the gapless guarantee a refused message ends the whole producer, so that nothing of its partition is written past
+    it: `broken` then says why, everything queued is reported as failed, and the owner builds another producer.
+    """
 
     def __init__(self) -> None:
         self.connection = Connection("relay")
+        self.broken = ""
         timeout = bus_settings().delivery_timeout_seconds
         self._producer = Producer(
             {
@@ -49,38 +53,38 @@ class EventProducer:
             }
         )
 
-    def send(
-        self, *, topic: str, key: bytes, value: bytes, headers: Mapping[str, str], done: Acknowledge
-    ) -> None:
-        """Queue one message; `done(error or None)` is called once, with the broker's answer or the refusal to queue it.
-
-        Raises BrokerUnavailableError when this producer is beyond repair.
-        """
-        for _ in range(1000):
+    def send(self, *, topic: str, key: bytes, value: bytes, headers: Mapping[str, str], done: Acknowledge) -> None:
+        """Queue one message; `done(error or None)` is called once with the broker's answer, or never when broken."""
+        while not self.broken:
             try:
                 self._producer.produce(
                     topic, value=value, key=key, headers=dict(headers), on_delivery=lambda error, _: done(error)
                 )
             except BufferError:
-                self._producer.poll(0.1)
+                self._poll(0.1)
                 continue
             except KafkaException as error:
                 reason = error.args[0]
                 if reason.code() == KafkaError._FATAL:
-                    raise BrokerUnavailableError(f"the producer failed for good: {reason.str()}") from error
-                done(reason)
-            self._producer.poll(0)
+                    self.broken = reason.str()
+                else:
+                    done(reason)
+            self._poll(0)
             return
-        raise BrokerUnavailableError("the producer's queue stays full")
 
     def wait(self) -> None:
-        """Block until every message sent has its answer; raises BrokerUnavailableError when the producer is beyond repair."""
+        """Block until every message sent has its answer, for a little longer than delivery may take."""
         deadline = time.monotonic() + bus_settings().delivery_timeout_seconds + 5
+        while len(self._producer) and time.monotonic() < deadline:
+            self._poll(0.5)
+
+    def _poll(self, seconds: float) -> None:
         try:
-            while self._producer.flush(0.5) and time.monotonic() < deadline:
-                continue
+            self._producer.flush(seconds) if seconds else self._producer.poll(0)
         except KafkaException as error:
-            raise BrokerUnavailableError(f"the producer failed for good: {error.args[0].str()}") from error
+            self.broken = error.args[0].str()
+        except SystemError as error:  # the client calls us back while its own fatal error is already raised
+            self.broken = str(error.__cause__)
 
     def is_reachable(self, timeout: float = 2.0) -> bool:
         """Whether a broker answers a metadata request."""
@@ -95,7 +99,7 @@ class EventProducer:
     def close(self) -> None:
         """Forget what was not sent: it is still in the outbox."""
         self._producer.purge()
-        self._producer.flush(1)
+        self._poll(1.0)
 
 
 def is_permanent(error: KafkaError) -> bool:

@@ -46,7 +46,9 @@ def test_the_same_message_twice_takes_effect_once_in_one_batch_or_in_two(process
 def test_a_batch_costs_three_statements_besides_its_handlers(processor: Processor) -> None:
     batch = [message(number=n) for n in range(50)]
 
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
         processor.process(batch)
 
     handlers = [query for query in queries if "sample_effect" in query["sql"]]

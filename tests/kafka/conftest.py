@@ -13,8 +13,9 @@ from devstack.exceptions import KafkaUnavailableError
 from devstack.kafka_apache import apache_kafka
 from devstack.kafka_builtin import BuiltinBroker, controlled_broker
 from eventbus.topics import topic_plans
+from tests.eventbus.conftest import bus, sample_room
 
-pytest_plugins = ["tests.eventbus.conftest"]
+__all__ = ["bus", "sample_room"]  # the bus's fixtures, for these tests too
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,9 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(status))
             return
         outbox = status["outbox"]
-        self.stdout.write(f"outbox   {outbox['waiting']} waiting, the oldest for {outbox['oldest_age_seconds'] or 0:.1f} s")
+        self.stdout.write(
+            f"outbox   {outbox['waiting']} waiting, the oldest for {outbox['oldest_age_seconds'] or 0:.1f} s"
+        )
         for relay in status["relays"]:
             self.stdout.write(f"relay    {relay['host']} pid {relay['pid']}: buckets {relay['buckets']}")
         if not status["relays"]:

@@ -13,7 +13,9 @@ from eventbus.supervisor import Supervisor, manage_command, when_orphaned
 
 
 class Command(BaseCommand):
-    help = "Hand Kafka's events to the rooms' handlers: one supervised process a room, or this process for a single room."
+    help = (
+        "Hand Kafka's events to the rooms' handlers: one supervised process a room, or this process for a single room."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("room", nargs="*", help="the rooms to consume for; all of them by default")

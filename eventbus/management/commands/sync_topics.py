@@ -12,7 +12,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="print the differences, change nothing")
-        parser.add_argument("--plan", action="store_true", help="print `topic partitions` lines without asking a broker")
+        parser.add_argument(
+            "--plan", action="store_true", help="print `topic partitions` lines without asking a broker"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["plan"]:
