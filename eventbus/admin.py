@@ -1,7 +1,7 @@
 """The bus for operators: what waits, what is stuck, what was done about it. Nothing here can be edited by hand."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -21,7 +21,13 @@ from eventbus.models import (
 )
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+if TYPE_CHECKING:  # generic to the type checker only
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class ReadOnlyAdmin(ModelAdmin):
     """Shows rows that only the bus itself may write."""
 
     list_per_page = 50
