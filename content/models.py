@@ -1,0 +1,368 @@
+"""Posts and what readers do with them."""
+
+from datetime import datetime
+from typing import ClassVar, Self
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q, TextChoices
+from uuid_utils.compat import uuid7
+
+from content.access import Viewer
+from content.projections import Entitlement, LikeSignal, MediaRef, PostTip, TierRef
+
+__all__ = [
+    "Comment",
+    "Entitlement",
+    "LikeSignal",
+    "MediaRef",
+    "Post",
+    "PostLike",
+    "PostMedia",
+    "PostTier",
+    "PostTip",
+    "PostTrend",
+    "TierRef",
+]
+
+
+class PostQuerySet(models.QuerySet["Post"]):
+    """Questions about posts; what a viewer may see starts here."""
+
+    def of_creator(self, creator_id: UUID) -> Self:
+        """The creator's own posts but the deleted ones."""
+        return self.filter(creator_id=creator_id).exclude(status=Post.Status.DELETED)
+
+    def published(self) -> Self:
+        """What stands in lists for everyone, in full or locked."""
+        return self.filter(status=Post.Status.PUBLISHED).exclude(moderation=Post.Moderation.HIDDEN)
+
+    def visible_to(self, viewer: Viewer, now: datetime) -> Self:
+        """The posts that the viewer may read in full: the twin of `access.can_view`."""
+        return self.filter(_visible(viewer, now))
+
+    def known_to(self, viewer: Viewer, now: datetime) -> Self:
+        """The posts that the viewer may know of, if only locked; any other is not there."""
+        published = Q(status=Post.Status.PUBLISHED) & ~Q(moderation=Post.Moderation.HIDDEN)
+        return self.filter(published | _visible(viewer, now))
+
+    def locked(self) -> Self:
+        """Lock the rows, leaving likes and comments free to point at them."""
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True)
+
+    def with_parts(self) -> Self:
+        """With tiers and media, so that a page of posts costs as many queries as one."""
+        media = models.Prefetch("post_media", PostMedia.objects.select_related("media"))
+        tiers = models.Prefetch("post_tiers", PostTier.objects.select_related("tier"))
+        return self.prefetch_related(media, tiers)
+
+
+def _visible(viewer: Viewer, now: datetime) -> Q:
+    out = Q(status__in=Post.OUT)
+    readable = Q(status=Post.Status.PUBLISHED, visibility=Post.Visibility.PUBLIC)
+    if viewer.user_id is not None:
+        readable |= _held(viewer, now)
+    visible = out & readable & ~Q(moderation=Post.Moderation.HIDDEN)
+    if viewer.user_id is not None:
+        visible |= Q(creator_id=viewer.user_id) & ~Q(status=Post.Status.DELETED)
+    if viewer.is_moderator:
+        visible |= out & ~Q(moderation=Post.Moderation.CLEAR)
+    return visible
+
+
+def _held(viewer: Viewer, now: datetime) -> Q:
+    live = Entitlement.objects.live(now).of_reader(viewer)
+    subscribed = live.subscriptions_to(OuterRef("creator_id"))
+    allowed = PostTier.objects.filter(post=OuterRef(OuterRef("pk"))).values("tier_id")
+    included = subscribed.filter(tier_id__in=allowed)
+    published = Q(status=Post.Status.PUBLISHED)
+    return (
+        Exists(live.purchases_of(OuterRef("pk")))
+        | (published & Q(visibility=Post.Visibility.SUBSCRIBERS) & Exists(subscribed))
+        | (published & Q(visibility__in=Post.BY_TIER) & Exists(included))
+        | (
+            Q(status=Post.Status.WITHDRAWN, visibility=Post.Visibility.PPV)
+            & Exists(included.filter(valid_from__lte=OuterRef("withdrawn_at")))
+        )
+    )
+
+
+class Post(models.Model):
+    """What a creator publishes; `version` counts its changes, `sequence` its events."""
+
+    class Status(TextChoices):
+        DRAFT = "draft", "draft"
+        AWAITING_MEDIA = "awaiting_media", "awaiting media"
+        SCHEDULED = "scheduled", "scheduled"
+        PUBLISHED = "published", "published"
+        WITHDRAWN = "withdrawn", "withdrawn"
+        DELETED = "deleted", "deleted"
+
+    class Moderation(TextChoices):
+        CLEAR = "clear", "clear"
+        FLAGGED = "flagged", "flagged"
+        HIDDEN = "hidden", "hidden"
+
+    class ContentType(TextChoices):
+        TEXT = "text", "text"
+        IMAGE = "image", "image"
+        VIDEO = "video", "video"
+        AUDIO = "audio", "audio"
+        MIXED = "mixed", "mixed"
+
+    class Visibility(TextChoices):
+        PUBLIC = "public", "public"
+        SUBSCRIBERS = "subscribers", "subscribers"
+        TIERS = "tiers", "tiers"
+        PPV = "ppv", "sold singly"
+
+    class HoldReason(TextChoices):
+        MEDIA_REJECTED = "media_rejected", "a file was refused"
+        MEDIA_FAILED = "media_failed", "a file could not be processed"
+        MEDIA_DELETED = "media_deleted", "its only file was deleted"
+
+    OUT = (Status.PUBLISHED, Status.WITHDRAWN)
+    BY_TIER = (Visibility.TIERS, Visibility.PPV)
+    CHANGEABLE = (
+        "status",
+        "moderation",
+        "content_type",
+        "title",
+        "title_is_public",
+        "body",
+        "teaser",
+        "visibility",
+        "price_amount",
+        "price_currency",
+        "price_version",
+        "published_at",
+        "withdrawn_at",
+        "deleted_at",
+        "hold_reason",
+        "comments_enabled",
+        "sequence",
+        "version",
+        "updated_at",
+    )
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    creator_id = models.UUIDField()
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.DRAFT)
+    moderation = models.CharField(max_length=10, choices=Moderation.choices, default=Moderation.CLEAR)
+    content_type = models.CharField(max_length=10, choices=ContentType.choices, default=ContentType.TEXT)
+    title = models.CharField(max_length=120, blank=True, default="")
+    title_is_public = models.BooleanField(default=True)
+    body = models.TextField(max_length=10_000, blank=True, default="")
+    teaser = models.CharField(max_length=280, blank=True, default="")
+    visibility = models.CharField(max_length=20, choices=Visibility.choices)
+    price_amount = models.BigIntegerField(null=True)
+    price_currency = models.CharField(max_length=3, null=True)
+    price_version = models.IntegerField(default=0)
+    publish_at = models.DateTimeField(null=True)
+    published_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+    hold_reason = models.CharField(max_length=20, choices=HoldReason.choices, null=True)
+    comments_enabled = models.BooleanField(default=True)
+    like_count = models.IntegerField(default=0)
+    comment_count = models.IntegerField(default=0)
+    sequence = models.BigIntegerField(default=1)
+    version = models.BigIntegerField(default=1)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    objects = PostQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=("draft", "awaiting_media", "scheduled", "published", "withdrawn", "deleted")),
+                name="post_status_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(moderation__in=("clear", "flagged", "hidden")), name="post_moderation_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(visibility__in=("public", "subscribers", "tiers", "ppv")), name="post_visibility_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(visibility="ppv", price_amount__isnull=False, price_currency__isnull=False)
+                | (~Q(visibility="ppv") & Q(price_amount=None, price_currency=None)),
+                name="only_a_post_sold_singly_has_a_price",
+            ),
+            models.CheckConstraint(condition=Q(price_amount=None) | Q(price_amount__gt=0), name="a_price_is_positive"),
+            models.CheckConstraint(
+                condition=Q(status="deleted", deleted_at__isnull=False) | (~Q(status="deleted") & Q(deleted_at=None)),
+                name="only_a_deleted_post_has_deleted_at",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=("published", "withdrawn")) | Q(published_at__isnull=False),
+                name="what_is_out_was_published",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="withdrawn") | Q(withdrawn_at__isnull=False), name="withdrawn_has_withdrawn_at"
+            ),
+            models.CheckConstraint(
+                condition=Q(like_count__gte=0, comment_count__gte=0), name="post_counts_are_not_negative"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["creator_id", "status", "-published_at", "-id"], name="posts_of_a_creator"),
+            models.Index(fields=["creator_id", "-created_at", "-id"], name="posts_of_a_creator_by_age"),
+            models.Index(
+                fields=["-published_at", "-id"],
+                condition=Q(status="published") & ~Q(moderation="hidden"),
+                name="published_posts",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or str(self.pk)
+
+    @property
+    def allowed_tier_ids(self) -> list[UUID]:
+        """The tiers that open it, sorted."""
+        return sorted(row.tier_id for row in self.post_tiers.all())
+
+    @property
+    def media_ids(self) -> list[UUID]:
+        """Its files in the order shown."""
+        return [row.media_id for row in self.post_media.all()]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to read or see."""
+        return not self.body and not self.media_ids
+
+    def advance(self, now: datetime) -> None:
+        """Count one more change and one more event."""
+        self.version += 1
+        self.sequence += 1
+        self.updated_at = now
+
+
+class PostTier(models.Model):
+    """A tier whose subscribers may read the post."""
+
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="post_tiers")
+    tier = models.ForeignKey(TierRef, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["post", "tier"], name="a_tier_opens_a_post_once")]
+
+    def __str__(self) -> str:
+        return f"{self.tier_id} opens {self.post_id}"
+
+
+class PostMedia(models.Model):
+    """A file in a post, in the order shown."""
+
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="post_media")
+    media = models.ForeignKey(MediaRef, on_delete=models.PROTECT, related_name="post_media")
+    position = models.SmallIntegerField()
+
+    class Meta:
+        ordering: ClassVar = ["position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["post", "media"], name="a_file_is_in_a_post_once"),
+            models.UniqueConstraint(fields=["post", "position"], name="one_file_per_position"),
+            models.CheckConstraint(condition=Q(position__gte=0, position__lt=20), name="a_post_has_at_most_20_files"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.media_id} in {self.post_id}"
+
+
+class PostLike(models.Model):
+    """A reader's opinion of a post; the row stays when it is taken back, so that `revision` orders both facts."""
+
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="likes")
+    user_id = models.UUIDField()
+    active = models.BooleanField()
+    revision = models.IntegerField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["post", "user_id"], name="one_like_per_reader"),
+            models.CheckConstraint(condition=Q(revision__gt=0), name="a_like_has_a_revision"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} on {self.post_id}"
+
+
+class CommentQuerySet(models.QuerySet["Comment"]):
+    """Questions about comments."""
+
+    def published(self) -> Self:
+        """What can be read, answered and changed."""
+        return self.filter(status=Comment.Status.PUBLISHED)
+
+    def shown(self) -> Self:
+        """What stands in a list: also a deleted comment that has answers, without its words."""
+        return self.filter(Q(status=Comment.Status.PUBLISHED) | Q(reply_count__gt=0))
+
+    def removable_by(self, viewer: Viewer) -> Self:
+        """What the viewer may delete: their own, those under their posts, and a moderator anything."""
+        if viewer.is_moderator:
+            return self
+        return self.filter(Q(author_id=viewer.user_id) | Q(post__creator_id=viewer.user_id))
+
+
+class Comment(models.Model):
+    """A reader's words under a post, or an answer to them; the words go when it is deleted."""
+
+    class Status(TextChoices):
+        PUBLISHED = "published", "published"
+        DELETED = "deleted", "deleted"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="comments")
+    author_id = models.UUIDField(db_index=True)
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="replies")
+    body = models.TextField(max_length=2000, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PUBLISHED)
+    reply_count = models.IntegerField(default=0)
+    created_at = models.DateTimeField()
+    edited_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+
+    objects = CommentQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(status__in=("published", "deleted")), name="comment_status_is_known"),
+            models.CheckConstraint(
+                condition=Q(status="published", deleted_at=None) & ~Q(body="")
+                | Q(status="deleted", deleted_at__isnull=False, body=""),
+                name="a_deleted_comment_has_no_words",
+            ),
+            models.CheckConstraint(condition=Q(reply_count__gte=0), name="reply_count_is_not_negative"),
+            models.CheckConstraint(condition=Q(parent=None) | Q(reply_count=0), name="an_answer_has_no_answers"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["post", "parent", "-created_at", "-id"], name="comments_of_a_post"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class PostTrend(models.Model):
+    """How a post trends; `is_stale` says that its signals changed since it was scored."""
+
+    post = models.OneToOneField(
+        Post, on_delete=models.CASCADE, primary_key=True, related_name="trend", db_constraint=False
+    )
+    score = models.BigIntegerField(default=0)
+    is_stale = models.BooleanField(default=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["-score", "-post"], name="trends_by_score"),
+            models.Index(fields=["post"], condition=Q(is_stale=True), name="stale_trends"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score} {self.post_id}"

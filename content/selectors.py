@@ -1,0 +1,94 @@
+"""Everything that views and services read; what a viewer may know of is decided here and nowhere else."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet, Sum
+
+from api.money import Money
+from content.access import Viewer, can_view
+from content.exceptions import LockedError
+from content.models import Comment, Entitlement, MediaRef, Post, PostLike, PostTip
+
+
+def known_posts(viewer: Viewer, now: datetime) -> QuerySet[Post]:
+    """The posts that are there for this viewer, in full or locked."""
+    return Post.objects.known_to(viewer, now)
+
+
+def published_posts() -> QuerySet[Post]:
+    """What stands in everyone's lists."""
+    return Post.objects.published().with_parts()
+
+
+def own_posts(viewer: Viewer) -> QuerySet[Post]:
+    """The viewer's own posts in every state but deleted; nobody has none."""
+    if viewer.user_id is None:
+        return Post.objects.none()
+    return Post.objects.of_creator(viewer.user_id).with_parts()
+
+
+def feed(viewer: Viewer, now: datetime) -> QuerySet[Post]:
+    """The published posts of the creators that the viewer subscribes to."""
+    subscriptions = Entitlement.objects.live(now).of_reader(viewer).filter(kind=Entitlement.Kind.SUBSCRIPTION)
+    return published_posts().filter(creator_id__in=subscriptions.values("creator_id"))
+
+
+def trending_posts() -> QuerySet[Post]:
+    """The published posts that readers answered to, each with its score."""
+    return published_posts().filter(trend__score__gt=0).annotate(trend_score=F("trend__score"))
+
+
+def entitlements_for(viewer: Viewer, posts: Iterable[Post]) -> list[Entitlement]:
+    """What the viewer holds that may open these posts."""
+    if viewer.user_id is None:
+        return []
+    posts = list(posts)
+    theirs = Q(creator_id__in={post.creator_id for post in posts}, kind=Entitlement.Kind.SUBSCRIPTION)
+    these = Q(post_id__in=[post.pk for post in posts], kind=Entitlement.Kind.PURCHASE)
+    return list(Entitlement.objects.of_reader(viewer).filter(theirs | these, revoked_at=None))
+
+
+def readable_ids(viewer: Viewer, posts: Sequence[Post], now: datetime) -> set[UUID]:
+    """Which of these posts the viewer may read in full."""
+    entitlements = entitlements_for(viewer, posts)
+    return {post.pk for post in posts if can_view(viewer, post, now, entitlements=entitlements)}
+
+
+def liked_ids(viewer: Viewer, posts: Sequence[Post]) -> set[UUID]:
+    """Which of these posts the viewer likes."""
+    if viewer.user_id is None:
+        return set()
+    likes = PostLike.objects.filter(post__in=posts, user_id=viewer.user_id, active=True)
+    return set(likes.values_list("post_id", flat=True))
+
+
+def require_access(viewer: Viewer, post: Post, now: datetime) -> None:
+    """Refuse a viewer who may know of the post but not read it."""
+    if not can_view(viewer, post, now, entitlements=entitlements_for(viewer, [post])):
+        raise LockedError
+
+
+def comments_of(post: Post) -> QuerySet[Comment]:
+    """The top-level comments to show under a post."""
+    return post.comments.shown().filter(parent=None)
+
+
+def replies_to(comment: Comment) -> QuerySet[Comment]:
+    """The answers to show under a comment."""
+    return comment.replies.shown()
+
+
+def tip_totals(post_ids: Collection[UUID]) -> dict[UUID, list[Money]]:
+    """What each of these posts was tipped and kept, by currency."""
+    tips = PostTip.objects.filter(post_id__in=post_ids).values("post_id", "currency").order_by("post_id", "currency")
+    totals: dict[UUID, list[Money]] = {}
+    for row in tips.annotate(total=Sum(F("amount") - F("refunded_amount"))).filter(total__gt=0):
+        totals.setdefault(row["post_id"], []).append(Money(amount=row["total"], currency=row["currency"]))
+    return totals
+
+
+def file_of(post: Post, media_id: UUID) -> QuerySet[MediaRef]:
+    """The file, if the post shows it."""
+    return MediaRef.objects.filter(pk=media_id, post_media__post=post)

@@ -1,0 +1,79 @@
+"""Where a post stands: out, off sale, gone, or hidden by moderators."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+
+from content.events import DeletedBy, DeletionReason, PostDeleted
+from content.exceptions import HasPurchasesError, InvalidTransitionError
+from content.models import Entitlement, Post
+from content.services import composition
+from content.services.posts import bring_out, media_ids_of, tell
+from eventbus.outbox import publish
+
+PUBLISHABLE = (Post.Status.DRAFT, Post.Status.WITHDRAWN)
+
+
+@transaction.atomic
+def publish_post(*, post_id: UUID, creator_id: UUID) -> Post:
+    """Bring a draft out or a withdrawn post back; with files still in processing it waits for them."""
+    known = composition.lock_media(media_ids_of(post_id))
+    post = get_object_or_404(Post.objects.of_creator(creator_id).locked(), pk=post_id)
+    if post.status not in PUBLISHABLE:
+        raise InvalidTransitionError(f"A post that is {post.get_status_display()} cannot be published")
+    previous_status = post.status
+    bring_out(post, composition.require_media(creator_id, post.media_ids, known))
+    post.withdrawn_at = None
+    return tell(post, changed=set(), previous_status=previous_status)
+
+
+@transaction.atomic
+def withdraw_post(*, post_id: UUID, creator_id: UUID) -> Post:
+    """Take a published post off sale; who bought it goes on reading it."""
+    post = get_object_or_404(Post.objects.of_creator(creator_id).locked(), pk=post_id)
+    if post.status != Post.Status.PUBLISHED:
+        raise InvalidTransitionError(f"A post that is {post.get_status_display()} cannot be withdrawn")
+    post.status = Post.Status.WITHDRAWN
+    post.withdrawn_at = timezone.now()
+    return tell(post, changed=set(), previous_status=Post.Status.PUBLISHED)
+
+
+@transaction.atomic
+def delete_post(*, post_id: UUID, creator_id: UUID) -> Post:
+    """Delete a post for its creator, unless somebody has bought it."""
+    post = get_object_or_404(Post.objects.of_creator(creator_id).locked(), pk=post_id)
+    if Entitlement.objects.purchases_of(post.pk).live(timezone.now()).exists():
+        raise HasPurchasesError
+    return bury(post, deleted_by=DeletedBy.CREATOR, reason=DeletionReason.OWNER_REQUEST, refund_purchases=False)
+
+
+@transaction.atomic
+def take_down_post(*, post_id: UUID, reason: DeletionReason) -> Post:
+    """Delete a post against its creator's will and have its buyers refunded; a deleted one stays as it is."""
+    post = Post.objects.locked().get(pk=post_id)
+    if post.status == Post.Status.DELETED:
+        return post
+    return bury(post, deleted_by=DeletedBy.STAFF, reason=reason, refund_purchases=True)
+
+
+def bury(post: Post, *, deleted_by: DeletedBy, reason: DeletionReason, refund_purchases: bool) -> Post:
+    """Make the locked post a tombstone and publish the last event of its life."""
+    now = timezone.now()
+    post.status = Post.Status.DELETED
+    post.deleted_at = now
+    post.advance(now)
+    post.save(update_fields=Post.CHANGEABLE)
+    publish(PostDeleted.of(post, deleted_by=deleted_by, reason=reason, refund_purchases=refund_purchases))
+    return post
+
+
+@transaction.atomic
+def moderate_post(*, post_id: UUID, moderation: str) -> Post:
+    """Set the moderators' word on a post; its status and audience stay the creator's business."""
+    post = Post.objects.locked().get(pk=post_id)
+    if post.status == Post.Status.DELETED or post.moderation == moderation:
+        return post
+    post.moderation = moderation
+    return tell(post, changed={"moderation"}, previous_status=post.status)
