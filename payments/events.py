@@ -4,9 +4,15 @@ The fields without which a payment means nothing are required; the rest may be m
 """
 
 from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from eventbus.events import Event, Wire, WireEnum, event, field
+
+if TYPE_CHECKING:
+    from payments.models.orders import PaymentOrder
+    from payments.models.refunds import Refund
+    from payments.models.sales import PostPurchase, Tip
 
 
 class PaymentKind(WireEnum):
@@ -71,6 +77,16 @@ class PaymentMetadata(Wire):
     purchase_id: UUID | None = None
     post_id: UUID | None = None
 
+    @classmethod
+    def of(cls, order: "PaymentOrder") -> Self:
+        """The ids behind the order's reference."""
+        return cls(
+            subscription_id=order.reference_id if order.kind == order.Kind.SUBSCRIPTION else None,
+            tip_id=order.reference_id if order.kind == order.Kind.TIP else None,
+            purchase_id=order.reference_id if order.kind == order.Kind.POST_PURCHASE else None,
+            post_id=order.post_id,
+        )
+
 
 class PaymentFact(Event):
     """What every payment event says; `amount` in minor units of `currency`, the cycle only for subscriptions."""
@@ -88,6 +104,26 @@ class PaymentFact(Event):
     period_start: datetime | None = None
     period_end: datetime | None = None
 
+    @staticmethod
+    def facts_of(order: "PaymentOrder") -> dict[str, Any]:
+        """What every event says of its order."""
+        kind = PaymentKind.POST_PURCHASE if order.kind == order.Kind.POST_PURCHASE else PaymentKind(order.kind)
+        return {
+            "sequence": order.sequence,
+            "payment_id": order.id,
+            "reference_id": order.reference_id,
+            "payer_id": order.payer_id,
+            "payee_id": order.payee_id,
+            "amount": order.amount,
+            "currency": order.currency,
+            "kind": kind,
+            "metadata": PaymentMetadata.of(order),
+            "billing_request_id": order.billing_request_id,
+            "cycle_number": order.cycle_number,
+            "period_start": order.period_start,
+            "period_end": order.period_end,
+        }
+
 
 @event("payment.completed", version="1.0", key="reference_id", aggregate="payment", aggregate_id="payment_id")
 class PaymentCompleted(PaymentFact):
@@ -100,6 +136,20 @@ class PaymentCompleted(PaymentFact):
     gateway: str | None = None
     gateway_payment_id: str | None = None
     completed_at: datetime | None = None
+
+    @classmethod
+    def of(cls, order: "PaymentOrder", *, attempt_number: int) -> Self:
+        """The capture of this order by this attempt."""
+        return cls(
+            **cls.facts_of(order),
+            platform_fee_amount=order.platform_fee_amount,
+            processor_fee_amount=order.processor_fee_amount,
+            creator_net_amount=order.creator_net_amount,
+            attempt_number=attempt_number,
+            gateway=order.gateway,
+            gateway_payment_id=order.gateway_payment_id,
+            completed_at=order.completed_at,
+        )
 
     @property
     def paid_at(self) -> datetime:
@@ -118,6 +168,18 @@ class PaymentFailed(PaymentFact):
     next_attempt_at: datetime | None = None
     failed_at: datetime
 
+    @classmethod
+    def of(cls, order: "PaymentOrder", *, failed_at: datetime) -> Self:
+        """The end of this order without money."""
+        return cls(
+            **cls.facts_of(order),
+            attempt_number=order.attempt_count,
+            final=True,
+            failure_code=FailureCode(order.failure_code or FailureCode.PROCESSING_ERROR),
+            decline_type=DeclineType(order.decline_type or DeclineType.NONE),
+            failed_at=failed_at,
+        )
+
 
 @event("payment.tip.sent", version="1.0", key="tip_id", aggregate="tip")
 class TipSent(Event):
@@ -135,6 +197,24 @@ class TipSent(Event):
     has_message: bool
     sent_at: datetime
 
+    @classmethod
+    def of(cls, tip: "Tip", *, order: "PaymentOrder", sent_at: datetime) -> Self:
+        """The tip whose order was just captured; its first and only event."""
+        return cls(
+            sequence=1,
+            tip_id=tip.id,
+            payment_id=order.id,
+            sender_id=tip.sender_id,
+            recipient_id=tip.recipient_id,
+            post_id=tip.post_id,
+            amount=tip.amount,
+            currency=tip.currency,
+            creator_net_amount=order.creator_net_amount,
+            is_anonymous=tip.is_anonymous,
+            has_message=bool(tip.message),
+            sent_at=sent_at,
+        )
+
 
 @event("payment.post.purchased", version="1.0", key="purchase_id", aggregate="post_purchase")
 class PostPurchased(Event):
@@ -150,6 +230,23 @@ class PostPurchased(Event):
     price_version: int = 0
     purchased_at: datetime
     access_expires_at: datetime | None = None
+
+    @classmethod
+    def of(cls, purchase: "PostPurchase", *, order: "PaymentOrder", purchased_at: datetime) -> Self:
+        """The purchase whose order was just captured; its first and only event, good for ever."""
+        return cls(
+            sequence=1,
+            purchase_id=purchase.id,
+            payment_id=order.id,
+            buyer_id=purchase.buyer_id,
+            creator_id=purchase.creator_id,
+            post_id=purchase.post_id,
+            amount=purchase.amount,
+            currency=purchase.currency,
+            price_version=purchase.price_version,
+            purchased_at=purchased_at,
+            access_expires_at=None,
+        )
 
     @property
     def source_id(self) -> UUID:
@@ -169,3 +266,18 @@ class PaymentRefunded(PaymentFact):
     revoke_access: bool
     source: RefundSource
     refunded_at: datetime
+
+    @classmethod
+    def of(cls, refund: "Refund", *, order: "PaymentOrder", refunded_at: datetime) -> Self:
+        """The refund that the gateway has just taken on."""
+        return cls(
+            **cls.facts_of(order),
+            refund_id=refund.id,
+            refund_amount=refund.amount,
+            refunded_total=order.refunded_amount,
+            is_full=order.refunded_amount == order.amount,
+            reason=RefundReason(refund.reason),
+            revoke_access=refund.revoke_access,
+            source=RefundSource(refund.source),
+            refunded_at=refunded_at,
+        )

@@ -1,0 +1,127 @@
+"""What payments asks of any gateway, and every answer it understands.
+
+A method either returns one of the answers or raises GatewayUnavailableError, which says nothing about what happened:
+the caller then asks `retrieve` by the same key, and never guesses.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from eventbus.exceptions import EventBusError
+
+
+class GatewayUnavailableError(EventBusError):
+    """The gateway did not answer; the money may or may not have moved."""
+
+
+class TokenRefusedError(EventBusError):
+    """The gateway does not know this token."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodDetails:
+    """What may be shown of a card."""
+
+    brand: str
+    last4: str
+    exp_month: int | None
+    exp_year: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One capture to make; the same key twice is one capture."""
+
+    key: str
+    amount: int
+    currency: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The money is here."""
+
+    gateway_payment_id: str
+    amount: int
+    currency: str
+    processor_fee: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """No money will come of this attempt; `failure_code` and `decline_type` in the words of our events."""
+
+    failure_code: str
+    decline_type: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequired:
+    """The payer has to do something first, for instance prove who they are at `next_action["url"]`."""
+
+    gateway_payment_id: str
+    next_action: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    """The attempt was called off before any money moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class StillProcessing:
+    """The gateway has it and does not know yet."""
+
+
+Outcome = Captured | Declined | ActionRequired | Voided | StillProcessing
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """One refund to make; the same key twice is one refund."""
+
+    key: str
+    charge_key: str
+    gateway_payment_id: str
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """The money is on its way back."""
+
+    gateway_refund_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRefused:
+    """The gateway will not give it back."""
+
+    code: str
+
+
+class Gateway(Protocol):
+    """A company that moves money. No method is called inside a database transaction of ours."""
+
+    name: str
+
+    def describe(self, token: str) -> MethodDetails:
+        """What may be shown of the card behind the token; raises TokenRefusedError."""
+
+    def create_payment(self, charge: Charge) -> Outcome:
+        """Capture, or say why not; idempotent by the charge's key."""
+
+    def confirm(self, key: str) -> Outcome:
+        """Go on with a payment whose payer has acted."""
+
+    def cancel(self, key: str) -> Outcome:
+        """Call a payment off if no money has moved; the answer says what is true now."""
+
+    def retrieve(self, key: str) -> Outcome | None:
+        """What became of a charge; None when the gateway never saw its key."""
+
+    def refund(self, reversal: Reversal) -> Refunded | RefundRefused:
+        """Give money back; idempotent by the reversal's key."""

@@ -1,0 +1,159 @@
+"""A gateway that moves no money and does what the token says.
+
+    tok_ok                 captured
+    tok_decline_soft       declined, another try may help (insufficient funds)
+    tok_decline_hard       declined for good (expired card)
+    tok_3ds                the payer must confirm; then captured
+    tok_3ds_fail           the payer must confirm; then declined
+    tok_timeout_then_ok    captured, but the answer is lost
+    tok_timeout_then_fail  declined, but the answer is lost
+
+A suffix makes another card of the same behaviour: `tok_ok:second`. Its books are tables, so that every process sees the
+same gateway, and each call commits on its own as a remote system would.
+"""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Sum
+from uuid_utils.compat import uuid7
+
+from payments.gateways.base import (
+    ActionRequired,
+    Captured,
+    Charge,
+    Declined,
+    GatewayUnavailableError,
+    MethodDetails,
+    Outcome,
+    Refunded,
+    RefundRefused,
+    Reversal,
+    TokenRefusedError,
+    Voided,
+)
+from payments.models.sandbox import SandboxCharge, SandboxRefund
+
+Status = SandboxCharge.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a token makes of a charge: at first, and after the payer has confirmed."""
+
+    status: Status
+    decline_code: str = ""
+    confirmed: Status = Status.CAPTURED
+    answer_is_lost: bool = False
+
+
+BEHAVIOURS = {
+    "tok_ok": Behaviour(Status.CAPTURED),
+    "tok_decline_soft": Behaviour(Status.DECLINED, "insufficient_funds"),
+    "tok_decline_hard": Behaviour(Status.DECLINED, "expired_card"),
+    "tok_3ds": Behaviour(Status.REQUIRES_ACTION),
+    "tok_3ds_fail": Behaviour(Status.REQUIRES_ACTION, confirmed=Status.DECLINED),
+    "tok_timeout_then_ok": Behaviour(Status.CAPTURED, answer_is_lost=True),
+    "tok_timeout_then_fail": Behaviour(Status.DECLINED, "card_declined", answer_is_lost=True),
+}
+DECLINE_TYPES = {"insufficient_funds": "soft", "card_declined": "soft", "expired_card": "hard"}
+
+
+def behaviour_of(token: str) -> Behaviour:
+    """What the token stands for; raises TokenRefusedError."""
+    behaviour = BEHAVIOURS.get(token.partition(":")[0])
+    if behaviour is None:
+        raise TokenRefusedError("the sandbox does not know this token")
+    return behaviour
+
+
+class SandboxGateway:
+    """Gateway for development, tests and demonstrations."""
+
+    name = "sandbox"
+
+    def describe(self, token: str) -> MethodDetails:
+        """Every known token is the same test card."""
+        behaviour_of(token)
+        return MethodDetails(brand="visa", last4="4242", exp_month=12, exp_year=2034)
+
+    def create_payment(self, charge: Charge) -> Outcome:
+        """Do what the token says, once per key."""
+        behaviour = behaviour_of(charge.token)
+        made = SandboxCharge(
+            idempotency_key=charge.key,
+            gateway_payment_id=f"sandbox_{uuid7().hex}",
+            token=charge.token,
+            amount=charge.amount,
+            currency=charge.currency,
+            status=behaviour.status,
+            decline_code=behaviour.decline_code,
+        )
+        SandboxCharge.objects.bulk_create([made], ignore_conflicts=True)
+        kept = SandboxCharge.objects.get(pk=charge.key)
+        if behaviour.answer_is_lost and kept.gateway_payment_id == made.gateway_payment_id:
+            raise GatewayUnavailableError("the sandbox did not answer in time")
+        return outcome_of(kept)
+
+    @transaction.atomic
+    def confirm(self, key: str) -> Outcome:
+        """The payer has confirmed."""
+        charge = SandboxCharge.objects.select_for_update().get(pk=key)
+        if charge.status == Status.REQUIRES_ACTION:
+            charge.status = behaviour_of(charge.token).confirmed
+            charge.decline_code = "" if charge.status == Status.CAPTURED else "authentication_failed"
+            charge.save(update_fields=["status", "decline_code"])
+        return outcome_of(charge)
+
+    @transaction.atomic
+    def cancel(self, key: str) -> Outcome:
+        """Void what waits for its payer."""
+        charge = SandboxCharge.objects.select_for_update().filter(pk=key).first()
+        if charge is None:
+            return Voided()
+        if charge.status == Status.REQUIRES_ACTION:
+            charge.status = Status.CANCELLED
+            charge.save(update_fields=["status"])
+        return outcome_of(charge)
+
+    def retrieve(self, key: str) -> Outcome | None:
+        """What the books say."""
+        charge = SandboxCharge.objects.filter(pk=key).first()
+        return outcome_of(charge) if charge else None
+
+    @transaction.atomic
+    def refund(self, reversal: Reversal) -> Refunded | RefundRefused:
+        """Give back at most what was captured, once per key."""
+        charge = (
+            SandboxCharge.objects.select_for_update().filter(pk=reversal.charge_key, status=Status.CAPTURED).first()
+        )
+        if charge is None:
+            return RefundRefused(code="charge_not_captured")
+        if not charge.refunds.filter(pk=reversal.key).exists():
+            given = charge.refunds.aggregate(total=Sum("amount"))["total"] or 0
+            if given + reversal.amount > charge.amount:
+                return RefundRefused(code="more_than_captured")
+            SandboxRefund.objects.create(idempotency_key=reversal.key, charge=charge, amount=reversal.amount)
+        return Refunded(gateway_refund_id=f"sandbox_refund_{reversal.key}")
+
+
+def outcome_of(charge: SandboxCharge) -> Outcome:
+    """The books' word as an answer."""
+    match charge.status:
+        case Status.CAPTURED:
+            return Captured(
+                gateway_payment_id=charge.gateway_payment_id, amount=charge.amount, currency=charge.currency
+            )
+        case Status.DECLINED:
+            return Declined(
+                failure_code=charge.decline_code,
+                decline_type=DECLINE_TYPES.get(charge.decline_code, "none"),
+                message="declined by the sandbox",
+            )
+        case Status.REQUIRES_ACTION:
+            url = f"https://sandbox.invalid/confirm/{charge.gateway_payment_id}"
+            return ActionRequired(
+                gateway_payment_id=charge.gateway_payment_id, next_action={"type": "redirect", "url": url}
+            )
+        case _:
+            return Voided()

@@ -1,0 +1,147 @@
+"""Talking to the gateway about an order: claim, commit, ask, record; no transaction is open while it is asked.
+
+Whoever claims the attempt asks; whoever finds the claim stale asks what became of it, by the same key. An answer that
+did not come leaves the order `processing`: nothing here guesses.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from payments.encryption import decrypt
+from payments.exceptions import InvalidTransitionError, PaymentExpiredError
+from payments.gateways.base import ActionRequired, Charge, Gateway, GatewayUnavailableError, Outcome
+from payments.gateways.registry import gateway_named
+from payments.models.orders import PaymentAttempt, PaymentOrder
+from payments.services.background import CONFIRM, soon
+from payments.services.locking import lock_order
+from payments.services.orders import close_order
+from payments.services.outcomes import record_outcome
+
+STALE_AFTER = timedelta(seconds=60)
+Status = PaymentOrder.Status
+
+logger = logging.getLogger(__name__)
+
+
+def charge(*, order_id: UUID) -> None:
+    """Make the first attempt of a pending order; does nothing when somebody else has."""
+    attempt = claim(order_id=order_id)
+    if attempt is not None:
+        ask(attempt, lambda gateway: gateway.create_payment(charge_of(attempt)))
+
+
+def confirm(*, order_id: UUID) -> None:
+    """Tell the gateway that the payer has acted."""
+    attempt = PaymentAttempt.objects.select_related("order").filter(order_id=order_id).latest("number")
+    if attempt.status == PaymentAttempt.Status.PROCESSING and attempt.confirmed_at:
+        ask(attempt, lambda gateway: gateway.confirm(attempt.gateway_idempotency_key))
+
+
+def reconcile(*, order_id: UUID) -> None:
+    """Find out what became of an attempt whose answer never came."""
+    attempt = reclaim(order_id=order_id)
+    if attempt is not None:
+        ask(attempt, lambda gateway: what_became_of(attempt, gateway))
+
+
+def void(*, attempt_id: UUID) -> None:
+    """Call off at the gateway what was cancelled or expired here while it waited for its payer."""
+    attempt = PaymentAttempt.objects.select_related("order").get(pk=attempt_id)
+    if attempt.status == PaymentAttempt.Status.REQUIRES_ACTION and attempt.order.status in PaymentOrder.UNPAID:
+        ask(attempt, lambda gateway: gateway.cancel(attempt.gateway_idempotency_key))
+
+
+@transaction.atomic
+def claim(*, order_id: UUID) -> PaymentAttempt | None:
+    """Take a pending order for this worker; None when it is not to be charged, or not by us."""
+    now = timezone.now()
+    taken = (
+        PaymentOrder.objects.due(now)
+        .filter(pk=order_id)
+        .update(status=Status.PROCESSING, lock_acquired_at=now, attempt_count=F("attempt_count") + 1)
+    )
+    if not taken:
+        return None
+    order = PaymentOrder.objects.select_related("payment_method").get(pk=order_id)
+    if order.payment_method is None or not order.payment_method.is_usable:
+        close_order(order, status=Status.FAILED, failure_code="invalid_method", decline_type="hard")
+        return None
+    return PaymentAttempt.objects.create(
+        order=order,
+        number=order.attempt_count,
+        gateway_idempotency_key=f"{order.id}:{order.attempt_count}",
+    )
+
+
+@transaction.atomic
+def confirm_payment(*, order_id: UUID) -> PaymentOrder:
+    """Take the payer's word that they have acted; the gateway is asked after the commit."""
+    order = lock_order(order_id)
+    if order.status == Status.REQUIRES_ACTION and is_over(order.expires_at):
+        raise PaymentExpiredError
+    if order.status == Status.EXPIRED:
+        raise PaymentExpiredError
+    if order.status != Status.REQUIRES_ACTION:
+        raise InvalidTransitionError(f"A payment that is {order.status} cannot be confirmed")
+    now = timezone.now()
+    order.status = Status.PROCESSING
+    order.lock_acquired_at = now
+    order.save(update_fields=["status", "lock_acquired_at"])
+    order.attempts.filter(number=order.attempt_count).update(status=PaymentAttempt.Status.PROCESSING, confirmed_at=now)
+    soon(CONFIRM, order.id)
+    return order
+
+
+@transaction.atomic
+def reclaim(*, order_id: UUID) -> PaymentAttempt | None:
+    """Take over an order whose worker has not been heard of; None when somebody else has."""
+    now = timezone.now()
+    taken = PaymentOrder.objects.unanswered(now - STALE_AFTER).filter(pk=order_id).update(lock_acquired_at=now)
+    if not taken:
+        return None
+    return PaymentAttempt.objects.select_related("order__payment_method").filter(order_id=order_id).latest("number")
+
+
+def what_became_of(attempt: PaymentAttempt, gateway: Gateway) -> Outcome:
+    """The gateway's word on an attempt; what it never saw is asked again under the same key, so it happens once."""
+    key = attempt.gateway_idempotency_key
+    outcome = gateway.retrieve(key)
+    if outcome is None:
+        return gateway.create_payment(charge_of(attempt))
+    if isinstance(outcome, ActionRequired) and attempt.confirmed_at:
+        return gateway.confirm(key)
+    return outcome
+
+
+def ask(attempt: PaymentAttempt, question: Callable[[Gateway], Outcome]) -> None:
+    """Ask the gateway and write its answer down; without an answer the reconciler asks again."""
+    try:
+        outcome = question(gateway_named(attempt.order.gateway))
+    except GatewayUnavailableError:
+        logger.warning("No answer from %s for %s", attempt.order.gateway, attempt.gateway_idempotency_key)
+        return
+    record_outcome(attempt_id=attempt.id, outcome=outcome)
+
+
+def charge_of(attempt: PaymentAttempt) -> Charge:
+    """What the gateway has to know."""
+    order = attempt.order
+    if order.payment_method is None:
+        raise InvalidTransitionError("An order without a payment method cannot be charged")
+    return Charge(
+        key=attempt.gateway_idempotency_key,
+        amount=order.amount,
+        currency=order.currency,
+        token=decrypt(order.payment_method.encrypted_token),
+    )
+
+
+def is_over(moment: datetime | None) -> bool:
+    """Whether a deadline, if there is one, has passed."""
+    return moment is not None and moment <= timezone.now()

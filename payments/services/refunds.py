@@ -1,0 +1,196 @@
+"""Giving money back: promised under the order's lock, sent by the gateway, told when it is done."""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from eventbus.outbox import publish
+from payments.events import PaymentRefunded
+from payments.exceptions import (
+    AlreadyRefundedError,
+    InvalidTransitionError,
+    OutsideRefundWindowError,
+    RefundExceedsBalanceError,
+    UnknownPaymentError,
+)
+from payments.gateways.base import GatewayUnavailableError, Refunded, RefundRefused, Reversal
+from payments.gateways.registry import gateway_named
+from payments.models.orders import PaymentAttempt, PaymentOrder
+from payments.models.refunds import Refund
+from payments.models.sales import PostPurchase, Sale, Tip
+from payments.services.background import REFUND, REFUND_DUE, soon
+from payments.services.locking import lock_order
+
+STALE_AFTER = timedelta(seconds=60)
+
+logger = logging.getLogger(__name__)
+
+
+@transaction.atomic
+def refund_payment(
+    *,
+    order_id: UUID,
+    amount: int | None,
+    reason: str,
+    revoke_access: bool,
+    source: str,
+    requested_by: UUID | None = None,
+) -> Refund:
+    """Promise the payer this amount back, or all that is left when none is named."""
+    order = lock_order(order_id)
+    if not order.is_captured:
+        raise InvalidTransitionError(f"A payment that is {order.status} has nothing to give back")
+    remaining = remaining_of(order)
+    if remaining == 0:
+        raise AlreadyRefundedError
+    if amount is not None and amount > remaining:
+        raise RefundExceedsBalanceError(f"{remaining} minor units of {order.currency} are left")
+    if source == Refund.Source.PAYEE and is_past_window(order):
+        raise OutsideRefundWindowError
+    return promise(
+        order,
+        amount=remaining if amount is None else amount,
+        reason=reason,
+        revoke_access=revoke_access,
+        source=source,
+        requested_by=requested_by,
+    )
+
+
+@transaction.atomic
+def refund_on_request(*, payment_id: UUID, amount: int | None, reason: str) -> None:
+    """Do what another room asks: give a payment back once for this reason, at most what is left of it."""
+    if not PaymentOrder.objects.filter(pk=payment_id).exists():
+        raise UnknownPaymentError(f"payment {payment_id} was not made here")
+    order = lock_order(payment_id)
+    if order.is_captured:
+        give_back_rest(order, reason=reason, revoke_access=False, at_most=amount)
+
+
+def give_back_rest(order: PaymentOrder, *, reason: str, revoke_access: bool, at_most: int | None = None) -> None:
+    """Give back what is left of a locked order, once for one reason; nothing left is nothing to do."""
+    remaining = remaining_of(order)
+    amount = remaining if at_most is None else min(at_most, remaining)
+    if amount > 0:
+        promise(order, amount=amount, reason=reason, revoke_access=revoke_access, source=Refund.Source.SYSTEM)
+
+
+def give_back_all(orders: Iterable[PaymentOrder], *, reason: str) -> None:
+    """Give back what is left of many locked orders, with two statements however many they are."""
+    by_id = {order.id: order for order in orders}
+    reserved = dict(
+        Refund.objects.filter(order__in=by_id, status="pending")
+        .order_by()
+        .values_list("order_id")
+        .annotate(total=Sum("amount"))
+    )
+    refunds = [
+        Refund(order=order, amount=left, reason=reason, source=Refund.Source.SYSTEM, revoke_access=True)
+        for order in by_id.values()
+        if (left := order.amount - order.refunded_amount - reserved.get(order.id, 0)) > 0
+    ]
+    Refund.objects.bulk_create(refunds, ignore_conflicts=True)
+    soon(REFUND_DUE)
+
+
+def promise(
+    order: PaymentOrder,
+    *,
+    amount: int,
+    reason: str,
+    revoke_access: bool,
+    source: str,
+    requested_by: UUID | None = None,
+) -> Refund:
+    """Reserve the amount under the order's lock and send it after the commit; the system promises a reason once."""
+    refund = Refund(
+        order=order,
+        amount=amount,
+        reason=reason,
+        revoke_access=revoke_access,
+        source=source,
+        requested_by=requested_by,
+    )
+    Refund.objects.bulk_create([refund], ignore_conflicts=source == Refund.Source.SYSTEM)
+    soon(REFUND, refund.id)
+    return refund
+
+
+def send_refund(*, refund_id: UUID) -> None:
+    """Bring a promised refund to the gateway; its id is the key, so it happens once however often it is sent."""
+    now = timezone.now()
+    taken = Refund.objects.due(now - STALE_AFTER).filter(pk=refund_id).update(lock_acquired_at=now)
+    if not taken:
+        return
+    refund = Refund.objects.select_related("order").get(pk=refund_id)
+    try:
+        answer = gateway_named(refund.order.gateway).refund(reversal_of(refund))
+    except GatewayUnavailableError:
+        logger.warning("No answer from %s for refund %s", refund.order.gateway, refund.id)
+        return
+    record_refund(refund_id=refund_id, answer=answer)
+
+
+@transaction.atomic
+def record_refund(*, refund_id: UUID, answer: Refunded | RefundRefused) -> Refund:
+    """Write down the gateway's word on a refund; the same word twice counts once."""
+    order = lock_order(Refund.objects.values_list("order_id", flat=True).get(pk=refund_id))
+    refund = Refund.objects.select_for_update().get(pk=refund_id)
+    if refund.status != Refund.Status.PENDING:
+        return refund
+    refund.finished_at = timezone.now()
+    if isinstance(answer, RefundRefused):
+        logger.error("The gateway refused refund %s: %s", refund.id, answer.code)
+        refund.status, refund.refusal = Refund.Status.FAILED, answer.code
+        refund.save(update_fields=["status", "refusal", "finished_at"])
+        return refund
+    refund.status, refund.gateway_refund_id = Refund.Status.SUCCEEDED, answer.gateway_refund_id
+    refund.save(update_fields=["status", "gateway_refund_id", "finished_at"])
+    order.refunded_amount += refund.amount
+    is_full = order.refunded_amount == order.amount
+    order.status = PaymentOrder.Status.REFUNDED if is_full else PaymentOrder.Status.PARTIALLY_REFUNDED
+    order.sequence += 1
+    order.save(update_fields=["refunded_amount", "status", "sequence"])
+    take_back(order, refund, is_full=is_full)
+    publish(PaymentRefunded.of(refund, order=order, refunded_at=refund.finished_at))
+    return refund
+
+
+def take_back(order: PaymentOrder, refund: Refund, *, is_full: bool) -> None:
+    """Take from the sale what its refund says: a bought post goes only with `revoke_access`."""
+    if order.kind == PaymentOrder.Kind.TIP and is_full:
+        Tip.objects.filter(order=order, status="completed").update(status=Sale.Status.REFUNDED)
+    if order.kind == PaymentOrder.Kind.POST_PURCHASE and refund.revoke_access:
+        PostPurchase.objects.filter(order=order, status="completed").update(
+            status=Sale.Status.REFUNDED, revoked_at=refund.finished_at
+        )
+
+
+def reversal_of(refund: Refund) -> Reversal:
+    """What the gateway has to know."""
+    order = refund.order
+    paid = order.attempts.get(status=PaymentAttempt.Status.SUCCEEDED)
+    return Reversal(
+        key=str(refund.id),
+        charge_key=paid.gateway_idempotency_key,
+        gateway_payment_id=order.gateway_payment_id or "",
+        amount=refund.amount,
+        currency=order.currency,
+    )
+
+
+def remaining_of(order: PaymentOrder) -> int:
+    """What is neither given back nor promised of a locked order."""
+    return order.amount - order.refunded_amount - order.refunds.reserved()
+
+
+def is_past_window(order: PaymentOrder) -> bool:
+    """Whether the payee's time to give back is over."""
+    window = timedelta(days=settings.REFUND_WINDOW_DAYS)
+    return order.completed_at is not None and order.completed_at + window < timezone.now()

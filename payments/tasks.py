@@ -1,0 +1,80 @@
+"""Clock and background work of payments; a sweeper finds what a lost call left behind."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from payments.models.orders import PaymentAttempt, PaymentOrder
+from payments.models.refunds import Refund
+from payments.services import charging, orders, refunds
+
+BATCH = 500
+LEFT_BEHIND = timedelta(seconds=5)
+
+
+@shared_task
+def charge_order(order_id: str) -> None:
+    """Charge one order."""
+    charging.charge(order_id=UUID(order_id))
+
+
+@shared_task
+def confirm_order(order_id: str) -> None:
+    """Go on with one order whose payer has acted."""
+    charging.confirm(order_id=UUID(order_id))
+
+
+@shared_task
+def reconcile_order(order_id: str) -> None:
+    """Find out what became of one order."""
+    charging.reconcile(order_id=UUID(order_id))
+
+
+@shared_task
+def void_attempt(attempt_id: str) -> None:
+    """Call one attempt off at the gateway."""
+    charging.void(attempt_id=UUID(attempt_id))
+
+
+@shared_task
+def send_refund(refund_id: str) -> None:
+    """Bring one refund to the gateway."""
+    refunds.send_refund(refund_id=UUID(refund_id))
+
+
+@shared_task
+def charge_due_orders() -> None:
+    """Charge what is due and nobody has begun; ask after what was begun and not answered."""
+    now = timezone.now()
+    due = PaymentOrder.objects.due(now).filter(created_at__lt=now - LEFT_BEHIND).order_by("next_attempt_at")
+    for order_id in due.values_list("pk", flat=True)[:BATCH]:
+        charge_order.delay(str(order_id))
+    unanswered = PaymentOrder.objects.unanswered(now - charging.STALE_AFTER).order_by("lock_acquired_at")
+    for order_id in unanswered.values_list("pk", flat=True)[:BATCH]:
+        reconcile_order.delay(str(order_id))
+
+
+@shared_task
+def expire_orders() -> None:
+    """End the open orders whose time is up."""
+    overdue = PaymentOrder.objects.overdue(timezone.now()).order_by("expires_at")
+    for order_id in overdue.values_list("pk", flat=True)[:BATCH]:
+        orders.expire_order(order_id=order_id)
+
+
+@shared_task
+def void_due() -> None:
+    """Call off at the gateway what ended here while it waited for its payer."""
+    left = PaymentAttempt.objects.filter(status="requires_action", order__status__in=PaymentOrder.UNPAID)
+    for attempt_id in left.order_by("created_at").values_list("pk", flat=True)[:BATCH]:
+        void_attempt.delay(str(attempt_id))
+
+
+@shared_task
+def refund_due() -> None:
+    """Bring to the gateway every refund that nobody is bringing."""
+    due = Refund.objects.due(timezone.now() - refunds.STALE_AFTER).order_by("created_at")
+    for refund_id in due.values_list("pk", flat=True)[:BATCH]:
+        send_refund.delay(str(refund_id))

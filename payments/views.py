@@ -1,0 +1,206 @@
+"""Payments over HTTP: parse, call one function, serialise."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.models import Role, User
+from api.idempotency import idempotent
+from api.permissions import SignedIn
+from payments import selectors
+from payments.gateways.base import MethodDetails
+from payments.models.methods import PaymentMethod
+from payments.models.orders import PaymentOrder
+from payments.models.refunds import Refund
+from payments.models.sales import PostPurchase, Tip
+from payments.serializers import (
+    PaymentFilter,
+    PaymentMethodInput,
+    PaymentMethodOutput,
+    PaymentOutput,
+    PostPurchaseInput,
+    PostPurchaseOutput,
+    RefundInput,
+    RefundOutput,
+    TipFilter,
+    TipInput,
+    TipOutput,
+)
+from payments.services.charging import confirm_payment
+from payments.services.methods import add_method, describe_token, remove_method
+from payments.services.orders import cancel_payment
+from payments.services.purchases import buy_post
+from payments.services.refunds import refund_payment
+from payments.services.tips import send_tip
+
+
+def user_id_of(request: Request) -> UUID:
+    """Who asks; the permission has seen that somebody does."""
+    user_id: UUID = request.user.pk
+    return user_id
+
+
+def parsed(serializer: Any) -> dict[str, Any]:
+    """The validated values, or a 400 that names what is wrong."""
+    serializer.is_valid(raise_exception=True)
+    values: dict[str, Any] = serializer.validated_data
+    return values
+
+
+class PaymentMethodViewSet(ListModelMixin, GenericViewSet[PaymentMethod]):
+    """The signed-in user's ways to pay."""
+
+    permission_classes = [SignedIn]
+    serializer_class = PaymentMethodOutput
+    queryset = PaymentMethod.objects.none()
+    lookup_value_converter = "uuid"
+    throttle_scope = {"create": "payment_methods"}
+
+    def get_queryset(self) -> QuerySet[PaymentMethod]:
+        """The user's own."""
+        return selectors.methods_of(user_id_of(self.request))
+
+    @extend_schema(request=PaymentMethodInput, responses={201: PaymentMethodOutput})
+    def create(self, request: Request) -> Response:
+        """Store a token; the gateway is asked about it before any transaction is open."""
+        token = parsed(PaymentMethodInput(data=request.data))["token"]
+        return self.store(request, token=token, details=describe_token(token=token))
+
+    create.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema; `store` is what is
+
+    @idempotent
+    def store(self, request: Request, *, token: str, details: MethodDetails) -> Response:
+        """Store what the gateway knows."""
+        method = add_method(owner_id=user_id_of(request), token=token, details=details)
+        return Response(PaymentMethodOutput(method).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Forget a method that nothing relies on."""
+        method = get_object_or_404(self.get_queryset(), pk=pk)
+        remove_method(owner_id=user_id_of(request), method_id=method.pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class TipViewSet(RetrieveModelMixin, GenericViewSet[Tip]):
+    """Tips sent and received."""
+
+    permission_classes = [SignedIn]
+    serializer_class = TipOutput
+    queryset = Tip.objects.none()
+    lookup_value_converter = "uuid"
+    throttle_scope = {"create": "payments"}
+
+    def get_queryset(self) -> QuerySet[Tip]:
+        """Those the user is a party to."""
+        return selectors.tips_of(user_id_of(self.request))
+
+    @extend_schema(parameters=[TipFilter])
+    def list(self, request: Request) -> Response:
+        """One direction's tips, newest first."""
+        direction = parsed(TipFilter(data=request.query_params))["direction"]
+        of = selectors.tips_sent_by if direction == "sent" else selectors.tips_received_by
+        page = self.paginate_queryset(of(user_id_of(request)))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    @extend_schema(request=TipInput, responses={201: TipOutput})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Send a tip; its status tells when the money has come."""
+        tip = send_tip(sender_id=user_id_of(request), **parsed(TipInput(data=request.data)))
+        return Response(self.get_serializer(tip).data, status=status.HTTP_201_CREATED)
+
+
+class PostPurchaseViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[PostPurchase]):
+    """Posts bought singly."""
+
+    permission_classes = [SignedIn]
+    serializer_class = PostPurchaseOutput
+    queryset = PostPurchase.objects.none()
+    lookup_value_converter = "uuid"
+    throttle_scope = {"create": "payments"}
+
+    def get_queryset(self) -> QuerySet[PostPurchase]:
+        """The user's own."""
+        return selectors.purchases_of(user_id_of(self.request))
+
+    @extend_schema(request=PostPurchaseInput, responses={201: PostPurchaseOutput})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Buy a post; its status tells when the money has come."""
+        values = parsed(PostPurchaseInput(data=request.data))
+        get_object_or_404(selectors.posts_heard_of(), pk=values["post_id"])
+        purchase = buy_post(buyer_id=user_id_of(request), **values)
+        return Response(self.get_serializer(purchase).data, status=status.HTTP_201_CREATED)
+
+
+class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
+    """Payments the user makes or receives."""
+
+    permission_classes = [SignedIn]
+    serializer_class = PaymentOutput
+    queryset = PaymentOrder.objects.none()
+    lookup_value_converter = "uuid"
+    throttle_scope = {"confirm": "payments", "refund": "payments"}
+
+    def get_queryset(self) -> QuerySet[PaymentOrder]:
+        """Those the user is a party to."""
+        return selectors.payments_of(user_id_of(self.request))
+
+    @extend_schema(parameters=[PaymentFilter])
+    def list(self, request: Request) -> Response:
+        """The user's payments, newest first; of one subscription, tip or purchase with `reference`."""
+        reference = parsed(PaymentFilter(data=request.query_params)).get("reference")
+        payments = self.get_queryset()
+        page = self.paginate_queryset(payments.filter(reference_id=reference) if reference else payments)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    @extend_schema(request=None, responses={200: PaymentOutput})
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def confirm(self, request: Request, pk: UUID) -> Response:
+        """Say that the payer has done what `next_action` asked."""
+        order = get_object_or_404(selectors.payments_by(user_id_of(request)), pk=pk)
+        return self.show(confirm_payment(order_id=order.pk))
+
+    @extend_schema(request=None, responses={200: PaymentOutput})
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: UUID) -> Response:
+        """Call a payment off that has not gone to the gateway."""
+        order = get_object_or_404(selectors.payments_by(user_id_of(request)), pk=pk)
+        return self.show(cancel_payment(order_id=order.pk))
+
+    @extend_schema(request=RefundInput, responses={201: RefundOutput})
+    @action(detail=True, methods=["post"], url_path="refunds")
+    @idempotent
+    def refund(self, request: Request, pk: UUID) -> Response:
+        """Give money back, as its payee or as finance staff."""
+        is_finance = is_staff_finance(request)
+        payments = selectors.refundable_by(user_id_of(request), is_staff_finance=is_finance)
+        order = get_object_or_404(payments, pk=pk)
+        is_payee = order.payee_id == user_id_of(request)
+        refund = refund_payment(
+            order_id=order.pk,
+            source=Refund.Source.PAYEE if is_payee and not is_finance else Refund.Source.STAFF,
+            requested_by=user_id_of(request),
+            **parsed(RefundInput(data=request.data)),
+        )
+        return Response(RefundOutput(refund).data, status=status.HTTP_201_CREATED)
+
+    def show(self, order: PaymentOrder) -> Response:
+        """The payment as it is now."""
+        return Response(self.get_serializer(order).data)
+
+
+def is_staff_finance(request: Request) -> bool:
+    """Whether the one who asks works in finance."""
+    return isinstance(request.user, User) and request.user.has_role(Role.STAFF_FINANCE)
