@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from psycopg.errors import UniqueViolation
@@ -39,7 +40,7 @@ EDITABLE_PROFILE_FIELDS = frozenset({"handle", "bio", "country", "default_curren
 def register(*, email: str, password: str, display_name: str) -> User:
     """Make an account for somebody new."""
     user = User(email=email.strip().lower(), display_name=display_name)
-    validate_password(password, user)
+    require_good_password(password, user=user, named="password")
     user.set_password(password)
     with unique_or(EmailTakenError):
         user.save(force_insert=True)
@@ -61,7 +62,7 @@ def change_password(*, user_id: UUID, present: str, new: str) -> User:
     user = User.objects.select_for_update().get(pk=user_id)
     if not user.check_password(present):
         raise WrongPasswordError
-    validate_password(new, user)
+    require_good_password(new, user=user, named="new")
     user.set_password(new)
     user.save(update_fields=["password"])
     return user
@@ -155,6 +156,14 @@ def revoke_role(*, user_id: UUID, role: Role) -> User:
     user = User.objects.get(pk=user_id)
     user.groups.remove(*Group.objects.filter(name=role.value))
     return user
+
+
+def require_good_password(password: str, *, user: User, named: str) -> None:
+    """Refuse a password that is easily guessed, saying under which name it came."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise ValidationError({named: error.messages}) from error
 
 
 def require_free_handle(handle: str) -> None:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from django.db import transaction
+from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -16,8 +17,15 @@ from accounts.models import User
 from api.exceptions import AccountSuspendedError
 
 
+def sign_in(user: User) -> dict[str, str]:
+    """A pair for somebody who has just proved who they are, and when that was."""
+    user.last_login = timezone.now()
+    user.save(update_fields=["last_login"])
+    return token_pair(user)
+
+
 def token_pair(user: User) -> dict[str, str]:
-    """A fresh pair for somebody who has just proved who they are."""
+    """A fresh pair."""
     refresh = RefreshToken.for_user(user)
     return {"access": str(refresh.access_token), "refresh": str(refresh)}
 

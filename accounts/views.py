@@ -81,7 +81,7 @@ class TokenView(APIView):
     @extend_schema(request=CredentialsInput, responses={200: TokenPairOutput})
     def post(self, request: Request) -> Response:
         """Exchange e-mail address and password for a pair of tokens."""
-        return Response(tokens.token_pair(signed_in(request)))
+        return Response(tokens.sign_in(signed_in(request)))
 
 
 class TokenRefreshView(APIView):

@@ -143,7 +143,6 @@ SIMPLE_JWT = {
     "BLACKLIST_AFTER_ROTATION": True,
     "USER_ID_FIELD": "id",
     "CHECK_REVOKE_TOKEN": True,  # a changed password ends the tokens made with the old one
-    "UPDATE_LAST_LOGIN": True,
 }
 API_MAX_BODY_BYTES = 256 * 1024
 CSRF_FAILURE_VIEW = "api.errors.csrf_failure"

@@ -6,7 +6,7 @@ from config.settings.base import env
 DEBUG = True
 SECRET_KEY = env.str("SECRET_KEY", default="only-for-a-developers-own-machine-0123456789abcdef")
 ALLOWED_HOSTS = ["*"]
-TRIBUTARY_TOKEN_KEYS: list[str] = env.list("TRIBUTARY_TOKEN_KEYS", default=["only-for-a-developers-own-machine"])
+TRIBUTARY_TOKEN_KEYS = env.list("TRIBUTARY_TOKEN_KEYS", default=["only-for-a-developers-own-machine"])
 TRIBUTARY_FINGERPRINT_KEY = env.str("TRIBUTARY_FINGERPRINT_KEY", default="only-for-a-developers-own-machine")
 
 env.refuse_unknown()
