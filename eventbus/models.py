@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Self
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -87,7 +88,6 @@ class HeldKey(models.Model):
 class InboxEvent(models.Model):
     """This group has taken care of this event: its effect is committed with this row, or it is parked."""
 
-    pk = models.CompositePrimaryKey("group", "event_id")
     group = models.CharField(max_length=100)
     event_id = models.CharField(max_length=400)
     topic = models.CharField(max_length=249)
@@ -96,7 +96,10 @@ class InboxEvent(models.Model):
     handled_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["handled_at"], name="inbox_by_age")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["group", "event_id"], name="an_event_is_handled_once_per_group")
+        ]
+        indexes: ClassVar = [BrinIndex(fields=["handled_at"], name="inbox_by_age", autosummarize=True)]
 
     def __str__(self) -> str:
         return f"{self.group} {self.event_id}"
