@@ -8,7 +8,8 @@ from uuid import UUID
 from eventbus.events import Event, Wire, WireEnum, event, field
 
 if TYPE_CHECKING:
-    from subscriptions.models import Subscription, Tier, TierPrice
+    from subscriptions.models.subscriptions import Subscription
+    from subscriptions.models.tiers import Tier, TierPrice
 
 
 class Interval(WireEnum):

@@ -7,7 +7,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from subscriptions.models import Subscription, Tier
+from subscriptions.models.subscriptions import Subscription
+from subscriptions.models.tiers import Tier
 
 SWEEP = 1000
 
@@ -66,7 +67,9 @@ def access_to(creator_id: UUID, *, viewer_id: UUID) -> Access:
         .order_by("-access_until")
         .values_list("tier_id", "access_until")
     )
-    return Access(has_access=bool(held), tiers=tuple(tier_id for tier_id, _ in held), until=held[0][1] if held else None)
+    if not held:
+        return Access(has_access=False, tiers=(), until=None)
+    return Access(has_access=True, tiers=tuple(tier_id for tier_id, _ in held), until=held[0][1])
 
 
 def unpaid_ids(now: datetime) -> list[UUID]:

@@ -8,7 +8,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from subscriptions import selectors
-from subscriptions.models import Subscription
+from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.expiry import end_due, expire_unpaid
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def end_cancelled_subscriptions() -> None:
 
 
 def each(subscription_ids: Iterable[UUID], work: Callable[[UUID], Subscription]) -> None:
-    """Do the work for every one; what fails is logged and found again by the next sweep, the others do not wait for it."""
+    """Do the work for every one; what fails is logged and found again by the next sweep, and holds up no other."""
     for subscription_id in subscription_ids:
         try:
             work(subscription_id)

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from subscriptions.events import CancelledBy, CancelMode, CancelReason, Change, RefundPolicy
 from subscriptions.exceptions import CancelNotAllowedError, InvalidTransitionError, NotCancellingError
-from subscriptions.models import Subscription
+from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_cancellation, write_update
 
 REQUEST_FIELDS = ("cancel_requested_at", "cancelled_by", "cancel_reason", "cancel_comment")
@@ -31,8 +31,8 @@ def cancel(
 ) -> Subscription:
     """Cancel a subscription for whoever asked.
 
-    What has no paid period left to run ends at once, whichever mode was asked for; ending a running one at once, and giving
-    money back, is for the creator and the staff.
+    What has no paid period left to run ends at once, whichever mode was asked for; ending a running one at once, and
+    giving money back, is for the creator and the staff.
     """
     subscription = Subscription.objects.select_for_update().get(pk=subscription_id)
     if subscription.is_ended:
@@ -73,9 +73,7 @@ def resume(*, subscription_id: UUID) -> Subscription:
     subscription.next_action_at = None
     subscription.cancel_requested_at = None
     subscription.cancelled_by = subscription.cancel_reason = subscription.cancel_comment = ""
-    write_update(
-        subscription, change=Change.UNCANCELLED, previous_status=subscription.status, fields=SCHEDULE_FIELDS
-    )
+    write_update(subscription, change=Change.UNCANCELLED, previous_status=subscription.status, fields=SCHEDULE_FIELDS)
     return subscription
 
 

@@ -1,4 +1,4 @@
-"""How a change of a locked subscription is written, counted, remembered and told: the last step of every service here."""
+"""How a change of a locked subscription is written, counted, remembered and told: every service's last step."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -18,7 +18,8 @@ from subscriptions.events import (
     SubscriptionCancelled,
     SubscriptionUpdated,
 )
-from subscriptions.models import Subscription, SubscriptionTransition
+from subscriptions.models.history import SubscriptionTransition
+from subscriptions.models.subscriptions import Subscription
 
 UNTOLD_FIELDS = {"next_action_at", "cancel_requested_at", "cancelled_by", "cancel_reason", "cancel_comment"}
 

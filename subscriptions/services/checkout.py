@@ -28,7 +28,9 @@ from subscriptions.exceptions import (
     TierFullError,
     TierNotAvailableError,
 )
-from subscriptions.models import Subscription, Tier, TierPrice
+from subscriptions.models.history import SubscriptionPeriod
+from subscriptions.models.subscriptions import Subscription
+from subscriptions.models.tiers import Tier, TierPrice
 from subscriptions.services.changes import remember, write_cancellation
 
 PAYMENT_WINDOW = timedelta(hours=23)  # as long as a payment may wait for the payer's confirmation
@@ -154,9 +156,9 @@ def insert(choice: Choice, *, replaces: Subscription | None) -> Subscription:
         updated_at=now,
     )
     if price.amount == 0:
-        period = subscription.start_period(paid_at=now)
+        subscription.start_period(paid_at=now)
         subscription.save(force_insert=True)
-        period.save(force_insert=True)
+        SubscriptionPeriod.of(subscription, payment=None).save(force_insert=True)
     else:
         subscription.payment_due_at = subscription.next_action_at = now + PAYMENT_WINDOW
         subscription.save(force_insert=True)

@@ -1,4 +1,4 @@
-"""What the clock does to subscriptions; each service looks again under the lock, for the clock may come late or twice."""
+"""What the clock does to subscriptions; each service looks again under the lock: the clock may come late or twice."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from subscriptions.events import CancelledBy, Change
-from subscriptions.models import Subscription
+from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.cancellation import END_REASONS
 from subscriptions.services.changes import write_update
 from subscriptions.services.payments import expire
@@ -37,7 +37,5 @@ def end_due(*, subscription_id: UUID) -> Subscription:
     previous_status = subscription.status
     reason = END_REASONS[CancelledBy(subscription.cancelled_by)]
     subscription.end(Subscription.Status.CANCELLED, reason=reason, at=end)
-    write_update(
-        subscription, change=Change.ENDED, previous_status=previous_status, fields=Subscription.END_FIELDS
-    )
+    write_update(subscription, change=Change.ENDED, previous_status=previous_status, fields=Subscription.END_FIELDS)
     return subscription

@@ -17,7 +17,8 @@ from subscriptions.events import (
     RefundReason,
     RefundRequest,
 )
-from subscriptions.models import ReceivedPayment, Subscription, SubscriptionPeriod
+from subscriptions.models.history import ReceivedPayment, SubscriptionPeriod
+from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_cancellation, write_update
 
 Status = Subscription.Status
@@ -66,11 +67,9 @@ def activate(
         raise NotYetError(f"Cycle {cycle} was paid, cycle {subscription.due_cycle} of {subscription_id} was not")
 
     previous_status = subscription.status
-    period = subscription.start_period(paid_at=paid_at)
+    subscription.start_period(paid_at=paid_at)
     settle(subscription, payment, outcome=Outcome.GRANTED)
-    period.payment = payment
-    period.refunded = payment.refunded_at is not None
-    period.save(force_insert=True)
+    SubscriptionPeriod.of(subscription, payment=payment).save(force_insert=True)
     write_update(
         subscription,
         change=CHANGES[Status(previous_status)],
@@ -185,9 +184,7 @@ def expire(subscription: Subscription, *, at: datetime) -> Subscription:
     unpaid = previous_status == Status.INCOMPLETE
     reason = EndReason.INITIAL_PAYMENT_FAILED if unpaid else EndReason.PAYMENT_FAILED
     subscription.end(Status.EXPIRED, reason=reason, at=at)
-    write_update(
-        subscription, change=Change.ENDED, previous_status=previous_status, fields=Subscription.END_FIELDS
-    )
+    write_update(subscription, change=Change.ENDED, previous_status=previous_status, fields=Subscription.END_FIELDS)
     return subscription
 
 

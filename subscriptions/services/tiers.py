@@ -24,7 +24,7 @@ from subscriptions.exceptions import (
     TierNotArchivedError,
     TooManyTiersError,
 )
-from subscriptions.models import Tier, TierPrice
+from subscriptions.models.tiers import Tier, TierPrice
 
 NAME_CONSTRAINT = "one_active_tier_of_a_name_per_creator"
 PRICE_CONSTRAINT = "one_active_price_per_period_and_currency"

@@ -1,0 +1,102 @@
+"""What became of a subscription: payments heard of, periods granted, every change."""
+
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from subscriptions.models.subscriptions import Subscription
+
+
+class ReceivedPayment(models.Model):
+    """A payment this room has heard of, by its own id: what makes a repeated or early message harmless."""
+
+    class Outcome(models.TextChoices):
+        GRANTED = "granted", "it paid a period"
+        DUPLICATE = "duplicate", "the cycle was already paid"
+        NOT_PAYABLE = "not_payable", "nothing payable, or not the right amount"
+        REVOKED = "revoked", "its money had gone back before it arrived"
+
+    id = models.UUIDField(primary_key=True)
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="payments")
+    outcome = models.CharField(max_length=12, choices=Outcome.choices, null=True)
+    refunded_at = models.DateTimeField(null=True)
+    access_revoked = models.BooleanField(default=False)
+    received_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-received_at", "-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(outcome__isnull=True) | Q(outcome__in=("granted", "duplicate", "not_payable", "revoked")),
+                name="payment_outcome_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__isnull=False) | Q(refunded_at__isnull=False),
+                name="a_received_payment_came_or_went_back",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.id}"
+
+
+class SubscriptionPeriod(models.Model):
+    """A cycle that was granted; this row, not the event, makes extending idempotent."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="periods")
+    cycle_number = models.PositiveIntegerField()
+    period_start = models.DateTimeField()
+    period_end = models.DateTimeField()
+    payment = models.OneToOneField(ReceivedPayment, on_delete=models.PROTECT, null=True, related_name="period")
+    refunded = models.BooleanField(default=False)
+
+    class Meta:
+        ordering: ClassVar = ["subscription", "cycle_number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["subscription", "cycle_number"], name="a_cycle_is_granted_once"),
+            models.CheckConstraint(
+                condition=Q(period_end__gt=F("period_start")), name="a_granted_period_ends_after_it_starts"
+            ),
+            models.CheckConstraint(condition=Q(cycle_number__gte=1), name="granted_cycles_count_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"cycle {self.cycle_number} of {self.subscription_id}"
+
+    @classmethod
+    def of(cls, subscription: Subscription, *, payment: ReceivedPayment | None) -> Self:
+        """The cycle that the subscription has just begun, and what paid it."""
+        assert subscription.current_period_start is not None
+        assert subscription.current_period_end is not None
+        return cls(
+            subscription=subscription,
+            cycle_number=subscription.cycle_number,
+            period_start=subscription.current_period_start,
+            period_end=subscription.current_period_end,
+            payment=payment,
+            refunded=payment is not None and payment.refunded_at is not None,
+        )
+
+
+class SubscriptionTransition(models.Model):
+    """One change of a subscription, as it was told to the other rooms; never changed."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="transitions")
+    sequence = models.PositiveBigIntegerField()
+    from_status = models.CharField(max_length=10, blank=True, default="")
+    to_status = models.CharField(max_length=10)
+    change = models.CharField(max_length=30)
+    actor = models.CharField(max_length=200, blank=True, default="")
+    causation_event_id = models.CharField(max_length=400, blank=True, default="")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["subscription", "sequence"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["subscription", "sequence"], name="a_transition_per_sequence"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sequence}: {self.change}"
