@@ -1,0 +1,72 @@
+# Everything a person does here by name. Each target sets up what it needs: a fresh clone and `make demo` are enough.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+INSTALLED := .venv/.installed
+ARGS ?=
+# Checks and tests decide by themselves what they run against; a developer's shell must not.
+PRODUCTION := env -u DJANGO_SETTINGS_MODULE $$(grep -v '^\#' deploy/placeholder.env) $(PYTHON)
+
+.PHONY: help setup demo test check up down lock clean
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/make \1\t\2/' | expand -t 14
+
+setup: $(INSTALLED)  ## Make .venv with everything in requirements-dev.lock
+
+$(INSTALLED): requirements-dev.lock
+	@echo "setup: .venv with what requirements-dev.lock names"
+	@bash .ci/virtualenv
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $(INSTALLED)
+
+demo: setup  ## Tell the whole story on a fresh stack, without Docker; ARGS=--kafka=apache takes real Kafka
+	@echo "demo: a fresh stack, then the story, then everything is stopped"
+	@$(PYTHON) -m devstack demo $(ARGS)
+
+test: setup  ## Run the tests on every core; ARGS are pytest's
+	@echo "test: the whole suite, in random order"
+	@.venv/bin/pytest -n auto --dist loadgroup -rs $(ARGS)
+
+check: setup  ## Lint, types, import rules, migrations, API schema, production settings, compose file
+	@echo "check: lint"
+	@.venv/bin/ruff check .
+	@echo "check: format"
+	@.venv/bin/ruff format --check .
+	@echo "check: types"
+	@.venv/bin/mypy .
+	@echo "check: import rules"
+	@.venv/bin/lint-imports
+	@echo "check: every change of a model has its migration"
+	@$(PRODUCTION) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
+	@echo "check: the API's schema is complete and valid"
+	@$(PRODUCTION) manage.py spectacular --fail-on-warn --validate --file /dev/null
+	@echo "check: production settings"
+	@$(PRODUCTION) manage.py check --deploy --fail-level WARNING
+	@if docker compose version >/dev/null 2>&1; then \
+		echo "check: docker-compose.yml"; docker compose config --quiet; \
+	else \
+		echo "check: docker-compose.yml not checked, there is no docker compose here"; \
+	fi
+
+up:  ## Start everything in containers and wait until it is healthy
+	@echo "up: build, start, wait until healthy; then http://localhost:8000/api/docs"
+	@docker compose up --build --detach --wait
+
+down:  ## Stop the containers; their data stays
+	@docker compose down
+
+lock: setup  ## Write both lock files anew from the requirements
+	@echo "lock: requirements.lock"
+	@CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock requirements.txt
+	@echo "lock: requirements-dev.lock"
+	@CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --constraint requirements.lock \
+		--output-file requirements-dev.lock requirements-dev.txt
+
+clean:  ## Remove what the targets above made: .venv, caches, var/
+	@echo "clean: .venv, caches, staticfiles, var"
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache staticfiles var
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
