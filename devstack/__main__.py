@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from devstack.exceptions import DevstackError, NotRunningError
+from devstack.exceptions import DevstackError, KafkaUnavailableError, NotRunningError
 from devstack.kafka_tools import TOOLS, run_tool
 from devstack.output import Output
 from devstack.programs import PROJECT
@@ -167,7 +167,14 @@ def env(arguments: argparse.Namespace) -> int:
 
 def kafka(arguments: argparse.Namespace) -> int:
     """Run one of Kafka's tools on KAFKA_BROKERS, or on the brokers of the running stack."""
-    brokers = os.environ.get("KAFKA_BROKERS") or StackDirectory(arguments.directory).read().brokers
+    brokers = os.environ.get("KAFKA_BROKERS")
+    if not brokers:
+        state = StackDirectory(arguments.directory).read()
+        if state.kafka == "builtin":
+            raise KafkaUnavailableError(
+                "the built-in broker does not speak with Kafka's own tools: start the stack with `up --kafka=apache`"
+            )
+        brokers = state.brokers
     return run_tool(arguments.tool, arguments.arguments, brokers=brokers).returncode
 
 

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -35,6 +36,13 @@ def is_running(pid: int) -> bool:
 def descendants(pid: int) -> list[int]:
     """Everybody whom this process started, and whom they started."""
     return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Not pytest's own: for root, the start of another pytest run would lock PostgreSQL's user out of it."""
+    with TemporaryDirectory(prefix="tributary-tests-") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture

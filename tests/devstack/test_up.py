@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,6 +96,7 @@ def test_status_env_and_down(up, command, tmp_path):
     directory = ("--directory", tmp_path / "stack")
     ready = json.loads((tmp_path / "ready.json").read_text())
 
+    kafka = command("kafka", *directory, "topics", "--list")
     status, env, down = (command(verb, *directory) for verb in ("status", "env", "down"))
 
     assert status.stdout.splitlines()[0] == f"ready: {ready['base_url']}"
@@ -102,6 +104,8 @@ def test_status_env_and_down(up, command, tmp_path):
     assert {line.split("=")[0] for line in env.stdout.splitlines()} == {f"export {name}" for name in ready} - {
         "export base_url"
     }
+    assert (kafka.returncode, kafka.stdout) == (1, "")
+    assert kafka.stderr.startswith("the built-in broker does not speak with Kafka's own tools: ")
     assert (down.returncode, down.stdout) == (0, "stopped\n")
     assert stack.wait(5) == 0
     assert command("status", *directory).returncode == 3
@@ -131,23 +135,40 @@ def test_once_ready_runs_a_command_and_ends_with_its_status(command):
 
 
 @pytest.fixture
-def broken_project(tmp_path):
-    """A copy of the sample project whose migrations fail."""
-    project = tmp_path / "project"
-    subprocess.run(["cp", "-r", SAMPLE, project], check=True)
+def project(tmp_path):
+    """A copy of the sample project, to be broken."""
+    return Path(shutil.copytree(SAMPLE, tmp_path / "project"))
+
+
+def mentioning(path):
+    """The processes whose command line mentions this path."""
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if str(path) in " ".join(p.info["cmdline"] or [])]
+
+
+def test_ctrl_c_during_the_start_leaves_nobody(environment, project, tmp_path):
+    (project / "hang-migrate").touch()
+    words = ("--free-ports", "--quiet", "--directory", str(tmp_path / "stack"), "--project", str(project))
+    stack = subprocess.Popen(
+        [sys.executable, "-m", "devstack", "up", *words], cwd=PROJECT, env=environment, process_group=0
+    )
+    assert eventually((tmp_path / "stack" / "logs" / "migrate.log").exists)
+
+    os.killpg(stack.pid, signal.SIGINT)
+
+    assert stack.wait(30) == 130
+    assert mentioning(tmp_path) == []
+
+
+def test_a_failing_migration_is_told_and_stops_everything(command, project, tmp_path):
     (project / "fail-migrate").touch()
-    return project
-
-
-def test_a_failing_migration_is_told_and_stops_everything(command, broken_project, tmp_path):
-    words = ("--free-ports", "--quiet", "--directory", tmp_path / "stack", "--project", broken_project)
+    words = ("--free-ports", "--quiet", "--directory", tmp_path / "stack", "--project", project)
 
     result = command("up", *words)
 
     assert result.returncode == 1
     assert result.stderr.splitlines()[0] == "migrate exited with status 1"
     assert result.stderr.splitlines()[-1] == "    migrate was told to fail"
-    assert [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])] == []
+    assert mentioning(tmp_path) == []
 
 
 def test_a_killed_web_process_answers_again(tmp_path):

@@ -22,7 +22,7 @@ def main() -> None:
         sys.exit(f"{command} was told to fail")
     if arguments == ["--plan"]:
         sys.stdout.write(PLAN)
-    if command in {"relay_outbox", "run_consumers"}:
+    if command in {"relay_outbox", "run_consumers"} or Path(f"hang-{command}").exists():
         run_until_stopped()
 
 
