@@ -20,8 +20,8 @@ ROOM = {"tests": {"client_id": "sample-service", "group_id": "sample-consumer-gr
 
 @pytest.fixture
 def bus(settings: Any) -> Any:
-    """Settings with the sample room alone and quick retries."""
-    settings.EVENTBUS = {**django_settings.EVENTBUS, "rooms": ROOM, "retry_base_seconds": 0.001, "retry_attempts": 3}
+    """Settings with the sample room alone and retries that come when the test says so."""
+    settings.EVENTBUS = {**django_settings.EVENTBUS, "rooms": ROOM, "retry_base_seconds": 60.0, "retry_attempts": 3}
     return settings
 
 

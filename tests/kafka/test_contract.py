@@ -91,8 +91,7 @@ def test_a_poison_event_is_parked_and_the_partition_goes_on(topics: str) -> None
 
     assert troubled == 3
     assert numbers(counter) == [1]
-    assert set(ParkedEvent.objects.values_list("state", flat=True)) <= {"dead", "queued", "retrying"}
-    assert ParkedEvent.objects.count() == 2
+    assert list(ParkedEvent.objects.values_list("state", flat=True)) == ["retrying", "queued"]
 
 
 def test_a_stopped_relay_gives_its_buckets_back(topics: str) -> None:
