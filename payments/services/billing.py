@@ -195,6 +195,8 @@ def order_for(
 
 def usable_method(ref: SubscriptionRef, charge: CycleCharge) -> PaymentMethod | None:
     """The subscriber's own method that the charge names, locked so that it cannot be removed meanwhile."""
+    if charge.payment_method_id is None:
+        return None
     methods = PaymentMethod.objects.usable_by(ref.subscriber_id).select_for_update()
     return methods.filter(pk=charge.payment_method_id).first()
 

@@ -15,6 +15,6 @@ def lock_order(order_id: UUID) -> PaymentOrder:
     kind, reference_id, post_id = PaymentOrder.objects.values_list("kind", "reference_id", "post_id").get(pk=order_id)
     if kind == PaymentOrder.Kind.SUBSCRIPTION:
         SubscriptionRef.objects.select_for_update().filter(pk=reference_id).first()
-    elif kind == PaymentOrder.Kind.POST_PURCHASE:
+    elif kind == PaymentOrder.Kind.POST_PURCHASE and post_id:
         PostOffer.objects.select_for_update().filter(pk=post_id).first()
     return PaymentOrder.objects.select_for_update().get(pk=order_id)

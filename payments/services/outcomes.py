@@ -108,7 +108,7 @@ def reason_to_give_back(order: PaymentOrder) -> str | None:
         ref = SubscriptionRef.objects.filter(pk=order.reference_id).first()
         if order.captured_late or (ref and ref.is_over):
             return Refund.Reason.SUBSCRIPTION_NOT_PAYABLE
-    if order.kind == PaymentOrder.Kind.POST_PURCHASE:
+    if order.kind == PaymentOrder.Kind.POST_PURCHASE and order.post_id:
         offer = PostOffer.objects.filter(pk=order.post_id).first()
         if offer and offer.deleted_at:
             return Refund.Reason.POST_UNAVAILABLE
