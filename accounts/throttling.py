@@ -15,7 +15,6 @@ class LoginThrottle(ScopedThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Whether both still have room."""
-        self.retry_after = None
         email = request.data.get("email") if isinstance(request.data, dict) else None
         if not self.count("login", f"address:{self.get_ident(request)}"):
             return False

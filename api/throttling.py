@@ -33,10 +33,12 @@ class ScopedThrottle(BaseThrottle):
     increment, so parallel requests cannot slip through together; in exchange a burst may straddle two windows.
     """
 
+    def __init__(self) -> None:
+        self.retry_after: float | None = None
+
     def allow_request(self, request: Request, view: Any) -> bool:
         """Whether every rate of the scope still has room; a refused request is not counted against longer windows."""
         scope = scope_of(request, view)
-        self.retry_after: float | None = None
         if not scope:
             return True
         return self.count(scope, self.client_of(request, view))
@@ -48,17 +50,20 @@ class ScopedThrottle(BaseThrottle):
         return f"address:{self.get_ident(request)}"
 
     def count(self, scope: str, client: str) -> bool:
-        """Take one from each rate, the shortest window first."""
+        """Take one from each rate, the shortest window first; once refused, longer windows are only looked at."""
         now = time.time()
         digest = hashlib.sha256(client.encode()).hexdigest()
         for rate in rates_of(scope):
             window = int(now // rate.seconds)
             key = f"throttle:{scope}:{rate.seconds}:{window}:{digest}"
-            cache.add(key, 0, timeout=rate.seconds * 2)
-            if cache.incr(key) > rate.requests:
+            if self.retry_after is None:
+                cache.add(key, 0, timeout=rate.seconds * 2)
+                full = cache.incr(key) > rate.requests
+            else:
+                full = cache.get(key, 0) >= rate.requests
+            if full:
                 self.retry_after = (window + 1) * rate.seconds - now
-                return False
-        return True
+        return self.retry_after is None
 
     def wait(self) -> float | None:
         """Seconds until the window that is full ends."""

@@ -1,0 +1,31 @@
+"""A client for the probe views, somebody to act, and clean counters."""
+
+import pytest
+from django.core.cache import cache
+from rest_framework.test import APIClient
+
+from tests.accounts.factories import make_user
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counters():
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def client():
+    return APIClient(raise_request_exception=False)
+
+
+@pytest.fixture
+def user(db):
+    return make_user()
+
+
+@pytest.fixture
+def me(user):
+    client = APIClient(raise_request_exception=False)
+    client.force_authenticate(user)
+    return client
