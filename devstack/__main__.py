@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -136,9 +135,7 @@ def down(arguments: argparse.Namespace) -> int:
     """Ask the running stack to stop and wait for it."""
     directory = StackDirectory(arguments.directory)
     state = directory.read()
-    # A manager that was killed is gone already; its guardian clears away what it left.
-    with suppress(ProcessLookupError):
-        os.kill(state.manager, signal.SIGTERM)
+    os.kill(state.manager, signal.SIGTERM)
     if not directory.wait_until_free(DOWN_SECONDS):
         raise DevstackError(f"the stack (pid {state.manager}) did not stop in {DOWN_SECONDS:g} s")
     print("stopped")

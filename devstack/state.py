@@ -94,7 +94,7 @@ class StackDirectory:
 
     def read(self) -> State:
         """What runs here."""
-        if not self.is_in_use() or not self.state_file.exists():
+        if not self.is_in_use() or not self._manager_is_alive() or not self.state_file.exists():
             raise NotRunningError(f"no stack is running on {self.path}: start one with `python -m devstack up`")
         return State(**json.loads(self.state_file.read_text()))
 
@@ -108,7 +108,13 @@ class StackDirectory:
 
     def _manager_is_alive(self) -> bool:
         manager = self._lock_file.read_text()
-        return not manager or psutil.pid_exists(int(manager))
+        if not manager:
+            return True
+        try:
+            # One that was killed and that nobody has waited for yet still has its pid.
+            return bool(psutil.Process(int(manager)).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
 
 
 def try_lock(file: IO[str]) -> bool:
