@@ -22,15 +22,19 @@ def every(period: float, task: str) -> dict[str, Any]:
 
 
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    # Somebody waits for these.
+    # Somebody waits for these, should the message that asked for them be lost.
     "charge due orders": every(5 * SECONDS, "payments.tasks.charge_due_orders"),
-    "process uploads": every(5 * SECONDS, "media.tasks.process_uploaded"),
+    "process uploads": every(10 * SECONDS, "media.tasks.process_uploaded"),
+    "bring refunds to the gateway": every(15 * SECONDS, "payments.tasks.refund_due"),
+    "call off ended payments": every(30 * SECONDS, "payments.tasks.void_due"),
+    "score trending posts": every(30 * SECONDS, "content.tasks.rescore_trending"),
     # Nobody waits, but the minute is promised.
-    "expire unpaid subscriptions": every(60 * SECONDS, "subscriptions.tasks.expire_unpaid"),
-    "end due subscriptions": every(60 * SECONDS, "subscriptions.tasks.end_due"),
-    "expire orders": every(60 * SECONDS, "payments.tasks.expire_orders"),
+    "expire unpaid subscriptions": every(1 * MINUTES, "subscriptions.tasks.expire_unpaid_subscriptions"),
+    "end cancelled subscriptions": every(1 * MINUTES, "subscriptions.tasks.end_cancelled_subscriptions"),
+    "expire orders": every(1 * MINUTES, "payments.tasks.expire_orders"),
     # Housekeeping.
-    "collect unused media": every(60 * MINUTES, "media.tasks.collect_garbage"),
+    "collect unused media": every(10 * MINUTES, "media.tasks.collect_garbage"),
+    "sweep stray files": every(60 * MINUTES, "media.tasks.sweep_stray_files"),
     "prune the inbox": every(60 * MINUTES, "eventbus.tasks.prune_inbox"),
     "prune idempotency records": every(60 * MINUTES, "api.tasks.prune_idempotency_records"),
     "forget expired tokens": every(60 * MINUTES, "accounts.tasks.forget_expired_tokens"),

@@ -1,0 +1,128 @@
+"""Every route of the platform, walked by everybody it may meet."""
+
+from uuid import uuid4
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.test import APIClient
+
+from accounts.models import Role
+from accounts.services import become_creator, grant_role, suspend_user
+from tests.accounts.factories import make_user
+
+# What a stranger may ask; everything else answers 401 before it looks at anything.
+PUBLIC = {
+    ("GET", "healthz"),
+    ("GET", "readyz"),
+    ("GET", "api/schema"),
+    ("GET", "api/docs"),
+    ("POST", "api/v1/auth/register"),
+    ("POST", "api/v1/auth/token"),
+    ("POST", "api/v1/auth/token/refresh"),
+    ("POST", "api/v1/auth/token/blacklist"),
+    ("GET", "api/v1/auth/session"),
+    ("POST", "api/v1/auth/session"),
+    ("DELETE", "api/v1/auth/session"),
+    ("GET", "api/v1/creators/<str:handle_or_id>"),
+    ("GET", "api/v1/creators/<uuid:creator_id>/tiers"),
+    ("GET", "api/v1/tiers/<uuid:tier_id>"),
+    ("GET", "api/v1/feed"),
+    ("GET", "api/v1/posts"),
+    ("GET", "api/v1/posts/trending"),
+    ("GET", "api/v1/posts/<uuid:post_id>"),
+    # Whoever may read the post may read these; a post may be public.
+    ("GET", "api/v1/posts/<uuid:post_id>/comments"),
+    ("GET", "api/v1/posts/<uuid:post_id>/comments/<uuid:comment_id>/replies"),
+    ("GET", "api/v1/posts/<uuid:post_id>/media/<uuid:media_id>/url"),
+    ("GET", "api/v1/media/files/<uuid:media_id>/<slug:variant>"),  # the signature in the address is the permission
+}
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def routes(patterns, prefix=""):
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            if pattern.app_name != "admin":  # Django's own, and behind its own log-in
+                yield from routes(pattern.url_patterns, prefix + str(pattern.pattern))
+        elif isinstance(pattern, URLPattern):
+            yield prefix + str(pattern.pattern), pattern
+
+
+def operations():
+    for route, pattern in routes(get_resolver().url_patterns):
+        actions = getattr(pattern.callback, "actions", None)
+        view = getattr(pattern.callback, "cls", None)
+        for method in METHODS:
+            offered = method.lower() in actions if actions else view is None or hasattr(view, method.lower())
+            if offered and (view is not None or method == "GET"):
+                yield method, route, pattern
+
+
+OPERATIONS = list(operations())
+PROTECTED = [each for each in OPERATIONS if each[:2] not in PUBLIC]
+
+
+def path_of(route, pattern):
+    for name in pattern.pattern.converters:
+        for kind in ("uuid", "str", "slug"):
+            route = route.replace(f"<{kind}:{name}>", str(uuid4()) if kind != "slug" else "web")
+    return f"/{route}"
+
+
+def call(client, method, route, pattern):
+    return client.generic(method, path_of(route, pattern), "{}", content_type="application/json")
+
+
+@pytest.fixture(params=["user", "creator", "moderator", "staff_finance"])
+def somebody(request, db):
+    user = make_user()
+    if request.param == "creator":
+        become_creator(user_id=user.pk, handle="walker")
+    elif request.param != "user":
+        grant_role(user_id=user.pk, role=Role(request.param))
+    client = APIClient(raise_request_exception=False)
+    client.force_authenticate(user)
+    return client
+
+
+def named(value):
+    return value if isinstance(value, str) else ""
+
+
+def test_the_list_of_public_routes_names_only_routes_that_exist():
+    assert {each[:2] for each in OPERATIONS} >= PUBLIC
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("method", "route", "pattern"), PROTECTED, ids=named)
+def test_a_stranger_is_stopped_at_every_door_that_is_not_public(method, route, pattern):
+    response = call(APIClient(), method, route, pattern)
+
+    assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("method", "route", "pattern"), PROTECTED, ids=named)
+def test_a_suspended_user_is_stopped_at_every_door(method, route, pattern):
+    client = APIClient()
+    client.force_authenticate(suspend_user(user_id=make_user().pk))
+
+    response = call(client, method, route, pattern)
+
+    assert (response.status_code, response.json()["code"]) == (403, "account_suspended")
+
+
+def test_whoever_asks_for_what_is_not_there_gets_an_answer_in_the_common_form(somebody):
+    for method, route, pattern in OPERATIONS:
+        response = call(somebody, method, route, pattern)
+        assert response.status_code < 500, (method, route)
+        if response.status_code >= 400:
+            assert response["Content-Type"] == "application/problem+json", (method, route)
+            assert response.json()["trace_id"], (method, route)
+
+
+def test_an_object_that_does_not_exist_is_never_acted_upon(somebody):
+    for method, route, pattern in PROTECTED:
+        if pattern.pattern.converters:
+            status = call(somebody, method, route, pattern).status_code
+            assert status >= 400 or (method, status) == ("GET", 200), (method, route, status)
