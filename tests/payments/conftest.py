@@ -6,6 +6,7 @@ import pytest
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
+import payments.tasks  # noqa: F401 - a task that nobody imported cannot run where it is sent
 from config.celery import app
 from tests.accounts.factories import make_creator, make_user
 from tests.payments import factories

@@ -6,6 +6,7 @@ from uuid import uuid4
 from django.utils import timezone
 
 from content.events import ContentType, Moderation, PostCreated, PostDeleted, PostStatus, PostUpdated, Visibility
+from payments.encryption import encrypt
 from payments.gateways.sandbox import SandboxGateway
 from payments.models.methods import PaymentMethod
 from payments.models.projections import PostOffer
@@ -27,15 +28,15 @@ from subscriptions.events import (
     SubscriptionUpdated,
 )
 
+OK = "tok_ok"
 
-def make_method(owner_id, token="tok_ok"):
+
+def make_method(owner_id, *, token=OK):
     return add_method(owner_id=owner_id, token=token, details=SandboxGateway().describe(token))
 
 
 def use_token(method, token):
     """The same card, behaving differently."""
-    from payments.encryption import encrypt
-
     PaymentMethod.objects.filter(pk=method.pk).update(encrypted_token=encrypt(token))
 
 
