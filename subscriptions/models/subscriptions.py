@@ -148,7 +148,7 @@ class Subscription(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status__in=TERMINAL, ended_at__isnull=False, end_reason__isnull=False)
-                | Q(status__in=LIVE, ended_at__isnull=True, end_reason__isnull=True),
+                | (~Q(status__in=TERMINAL) & Q(ended_at__isnull=True, end_reason__isnull=True)),
                 name="only_ended_subscriptions_have_an_end",
             ),
             models.CheckConstraint(

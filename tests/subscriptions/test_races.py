@@ -1,0 +1,109 @@
+"""Two requests at the same moment, made to meet by a barrier."""
+
+from collections.abc import Callable
+from threading import Barrier, Thread, get_ident
+
+import pytest
+from django.db import connection
+
+from subscriptions.exceptions import AlreadySubscribedError, TierFullError, TooManyTiersError
+from subscriptions.models.history import SubscriptionPeriod
+from subscriptions.models.subscriptions import Subscription
+from subscriptions.models.tiers import Tier
+from subscriptions.services import checkout
+from subscriptions.services import tiers as tier_services
+from tests.subscriptions.factories import choose, make_creator, make_tier, make_user, monthly
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def at_once(*works: Callable[[], object]) -> list[object]:
+    """Run every work in a thread of its own, all released together; their results or errors in order."""
+    barrier = Barrier(len(works))
+    outcomes: list[object] = [None] * len(works)
+
+    def run(place: int) -> None:
+        try:
+            barrier.wait(timeout=10)
+            outcomes[place] = works[place]()
+        except Exception as error:
+            outcomes[place] = error
+        finally:
+            connection.close()
+
+    threads = [Thread(target=run, args=(place,)) for place in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    return outcomes
+
+
+@pytest.fixture
+def meet(monkeypatch):
+    """Let the first call of `name` in `module` in each of two threads wait for the other's."""
+
+    def patch(module, name):
+        barrier, original, seen = Barrier(2), getattr(module, name), set()
+
+        def waiting(*args, **kwargs):
+            if get_ident() not in seen:
+                seen.add(get_ident())
+                barrier.wait(timeout=10)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, waiting)
+
+    return patch
+
+
+def test_two_equal_choices_give_one_subscription_to_both(meet):
+    tier, fan = make_tier(make_creator()), make_user()
+    meet(checkout, "insert")
+    first, second = at_once(lambda: choose(tier, fan), lambda: choose(tier, fan))
+
+    assert first == second
+    assert Subscription.objects.get() == first
+
+
+def test_two_free_choices_give_one_live_subscription(meet):
+    tier, fan = make_tier(make_creator(), monthly(0)), make_user()
+    meet(checkout, "insert")
+    outcomes = at_once(lambda: choose(tier, fan), lambda: choose(tier, fan))
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [AlreadySubscribedError.__name__, "Subscription"]
+    assert Subscription.objects.live().count() == 1
+    assert SubscriptionPeriod.objects.count() == 1
+
+
+def test_two_different_choices_leave_one_live_subscription(meet):
+    creator, fan = make_creator(), make_user()
+    one, other = make_tier(creator), make_tier(creator)
+    meet(checkout, "insert")
+    outcomes = at_once(lambda: choose(one, fan), lambda: choose(other, fan))
+
+    assert all(isinstance(outcome, Subscription) for outcome in outcomes)
+    live = Subscription.objects.live().get()
+    replaced = Subscription.objects.get(status="cancelled")
+    assert live.replaces_subscription_id == replaced.id
+
+
+def test_two_fans_cannot_take_the_last_place(meet):
+    tier = make_tier(make_creator(), max_subscribers=1)
+    fans = make_user(), make_user()
+    meet(checkout, "require_place")
+    outcomes = at_once(lambda: choose(tier, fans[0]), lambda: choose(tier, fans[1]))
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Subscription", TierFullError.__name__]
+    assert Subscription.objects.count() == 1
+
+
+def test_two_tiers_cannot_both_be_the_tenth(meet):
+    creator = make_creator()
+    for _ in range(9):
+        make_tier(creator)
+    meet(tier_services, "require_room_for_a_tier")
+    outcomes = at_once(lambda: make_tier(creator), lambda: make_tier(creator))
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Tier", TooManyTiersError.__name__]
+    assert Tier.objects.active().count() == 10
