@@ -144,4 +144,4 @@ def note_unlike(event: PostUnliked) -> None:
 @handles(CommentCreated)
 def note_comment(event: CommentCreated) -> None:
     """Let a comment count for trending."""
-    trending.mark_stale(post_id=event.post_id)
+    trending.note_comments(post_id=event.post_id)

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.generics import GenericAPIView
@@ -63,7 +64,7 @@ class PrivateView(APIView):
         response["Cache-Control"] = "private, no-store"
         return response
 
-    @property
+    @cached_property
     def viewer(self) -> Viewer:
         """Who asks."""
         user = self.request.user

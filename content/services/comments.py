@@ -12,6 +12,7 @@ from content.events import CommentCreated
 from content.exceptions import CommentsClosedError, ReplyDepthError
 from content.models import Comment, Post
 from content.selectors import known_posts, require_access
+from content.services.trending import note_comments
 from eventbus.outbox import publish
 
 
@@ -57,6 +58,7 @@ def delete_comment(*, comment_id: UUID, viewer: Viewer) -> Comment:
     comment.deleted_at = timezone.now()
     comment.save(update_fields=["status", "body", "deleted_at"])
     count(comment, post, by=-1)
+    note_comments(post_id=post.pk)
     return comment
 
 

@@ -33,11 +33,16 @@ def note_like(*, post_id: UUID, user_id: UUID, revision: int, active: bool) -> N
     LikeSignal.objects.filter(post_id=post_id, user_id=user_id, revision__lt=revision).update(
         revision=revision, active=active
     )
-    mark_stale(post_id=post_id)
+    _mark_stale(post_id)
 
 
 @transaction.atomic
-def mark_stale(*, post_id: UUID) -> None:
+def note_comments(*, post_id: UUID) -> None:
+    """Have a post scored again whose comments changed."""
+    _mark_stale(post_id)
+
+
+def _mark_stale(post_id: UUID) -> None:
     """Have the post scored again.
 
     The row is written also when it is marked already: only its lock makes sure that a scoring that runs now, and does

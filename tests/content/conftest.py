@@ -3,8 +3,11 @@
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import Group
+from rest_framework.test import APIClient
 from uuid_utils.compat import uuid7
 
+from accounts.models import CreatorProfile, User
 from content.access import Viewer
 from tests.content import factories
 
@@ -42,3 +45,52 @@ def public_post(creator_id):
 @pytest.fixture
 def subscribers_post(creator_id):
     return factories.published_post(creator_id, visibility="subscribers")
+
+
+def person(**fields) -> User:
+    return User.objects.create_user(f"{uuid7()}@example.org", "a password", display_name="Robin", **fields)
+
+
+def client_of(user: User | None) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+@pytest.fixture
+def fan() -> User:
+    return person()
+
+
+@pytest.fixture
+def maker() -> User:
+    user = person()
+    CreatorProfile.objects.create(user=user, handle="maker")
+    return User.objects.get(pk=user.pk)
+
+
+@pytest.fixture
+def moderator() -> User:
+    user = person()
+    user.groups.add(Group.objects.get_or_create(name="moderator")[0])
+    return user
+
+
+@pytest.fixture
+def guest_client() -> APIClient:
+    return client_of(None)
+
+
+@pytest.fixture
+def fan_client(fan) -> APIClient:
+    return client_of(fan)
+
+
+@pytest.fixture
+def maker_client(maker) -> APIClient:
+    return client_of(maker)
+
+
+@pytest.fixture
+def moderator_client(moderator) -> APIClient:
+    return client_of(moderator)
