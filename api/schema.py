@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
 
 from api.errors import PROBLEM
 from api.idempotency import HEADER, KEY
+from api.money import EXPONENTS
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -89,3 +90,21 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
         """Django's session cookie."""
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+class MoneySchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # drf-spectacular's registry
+    """How money is written."""
+
+    target_class = "api.serializers.MoneyField"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        """An object of amount and currency."""
+        return {
+            "type": "object",
+            "required": ["amount", "currency"],
+            "properties": {
+                "amount": {"type": "integer", "minimum": 0, "description": "In minor units, such as cents."},
+                "currency": {"type": "string", "enum": list(EXPONENTS)},
+            },
+            "example": {"amount": 1299, "currency": "USD"},
+        }

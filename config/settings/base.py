@@ -165,10 +165,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "api.schema.declare_problem",
-    ],
+    # Without drf-spectacular's own hook: it names enums by field, and every room has a `status`.
+    "POSTPROCESSING_HOOKS": ["api.schema.declare_problem"],
 }
 
 # --- the event bus ----------------------------------------------------------------------------------------------------
