@@ -1,4 +1,4 @@
-"""python -m devstack up | down | status | env | kafka"""
+"""python -m devstack up | demo | down | status | env | kafka"""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from devstack.demo.command import add_demo_options, demo
 from devstack.exceptions import DevstackError, KafkaUnavailableError, NotRunningError
 from devstack.kafka_tools import TOOLS, run_tool
 from devstack.output import Output
@@ -53,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
         if run is kafka:
             command.add_argument("tool", choices=TOOLS, metavar="tool", help=", ".join(TOOLS))
             command.add_argument("arguments", nargs=argparse.REMAINDER, help="handed to the tool as they are")
+    story = commands.add_parser("demo", help="start everything on free ports and play a creator's and a fan's story")
+    story.set_defaults(run=demo)
+    add_demo_options(story)
     return result
 
 

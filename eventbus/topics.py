@@ -1,13 +1,16 @@
 """The topics as code: what each event needs, what the cluster has, and how to get from one to the other."""
 
+import time
 from dataclasses import dataclass
 
 from eventbus.conf import bus_settings
 from eventbus.events import registered
+from eventbus.exceptions import BrokerUnavailableError
 from eventbus.kafka.admin import Cluster
 from eventbus.outbox import topic_of
 
 DAY_MS = 24 * 3600 * 1000
+VISIBLE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,19 @@ def sync_topics(cluster: Cluster, *, apply: bool) -> list[TopicChange]:
                 )
         else:
             changes += _adjust(cluster, plan, have, apply=apply)
+    if apply and changes:
+        _wait_until_visible(cluster)
     return changes
+
+
+def _wait_until_visible(cluster: Cluster) -> None:
+    """Creation is answered before every broker knows the topic; go on when it can be used."""
+    deadline = time.monotonic() + VISIBLE_SECONDS
+    planned = {plan.name for plan in topic_plans()}
+    while not planned <= cluster.partitions().keys():
+        if time.monotonic() > deadline:
+            raise BrokerUnavailableError(f"created topics are still not visible after {VISIBLE_SECONDS:g} s")
+        time.sleep(0.1)
 
 
 def _adjust(cluster: Cluster, plan: TopicPlan, have: int, *, apply: bool) -> list[TopicChange]:

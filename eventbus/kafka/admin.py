@@ -1,7 +1,6 @@
 """Questions to the cluster and changes of it: topics, partitions, lag, and a look at messages."""
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -120,8 +119,8 @@ class Cluster:
         return {(p.topic, p.partition): _settle(future).offset for p, future in futures.items()}
 
 
-def tail(topics: Iterable[str], *, from_beginning: bool, stop_after_seconds: float) -> Iterator[Message]:
-    """Messages of these topics as they come, without a group and without committing anything."""
+def tail(topics: Iterable[str], *, from_beginning: bool, stop: Callable[[], bool]) -> Iterator[Message]:
+    """Messages of these topics as they come until `stop()` is true, without a group and without committing anything."""
     consumer = Consumer(
         {
             **common_settings("tributary-tail"),
@@ -135,8 +134,7 @@ def tail(topics: Iterable[str], *, from_beginning: bool, stop_after_seconds: flo
         known = Cluster().partitions()
         start = -2 if from_beginning else -1  # librdkafka's logical offsets: beginning, end
         consumer.assign([TopicPartition(topic, n, start) for topic in topics for n in range(known.get(topic, 0))])
-        deadline = time.monotonic() + stop_after_seconds
-        while time.monotonic() < deadline:
+        while not stop():
             raw = consumer.poll(0.1)
             if raw is not None and raw.error() is None:
                 yield message_from(raw)

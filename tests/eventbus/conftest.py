@@ -1,6 +1,7 @@
 """The bus alone, with one sample room."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -59,3 +60,9 @@ def message(counter_id: UUID | None = None, number: int = 1, **fields: Any) -> M
         **fields,
     }
     return Message(**described)
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """A condition that comes true after so many seconds."""
+    deadline = time.monotonic() + seconds
+    return lambda: time.monotonic() > deadline

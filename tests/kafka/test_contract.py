@@ -13,6 +13,7 @@ from eventbus.outbox import publish, topic_of
 from eventbus.relay import Relay
 from eventbus.status import bus_status
 from eventbus.topics import sync_topics
+from tests.eventbus.conftest import after
 from tests.eventbus.sample import Counted, effects, numbers, troubles
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sample_room")]
@@ -71,7 +72,7 @@ def test_the_wire_carries_key_value_and_cloudevents_headers(topics: str) -> None
     row = OutboxEvent.objects.get()
     Relay().drain()
 
-    message = next(tail([topics], from_beginning=True, stop_after_seconds=10))
+    message = next(tail([topics], from_beginning=True, stop=after(10)))
 
     assert message.key == str(counter).encode()
     assert message.value == bytes(row.payload)

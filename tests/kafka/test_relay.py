@@ -19,6 +19,7 @@ from eventbus.messages import Message
 from eventbus.models import HeldKey, OperatorAction, OutboxEvent, RelayBucket
 from eventbus.outbox import bucket_of, publish
 from eventbus.relay import Relay
+from tests.eventbus.conftest import after
 from tests.eventbus.sample import Counted
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -36,7 +37,7 @@ def count_to(number: int, counters: list[Any]) -> None:
 def on_the_topic(seconds: float = 1.5) -> dict[str, list[int]]:
     """The numbers on the topic by key, in the order of their offsets."""
     found: dict[str, list[int]] = {}
-    for message in tail(["sample.counted"], from_beginning=True, stop_after_seconds=seconds):
+    for message in tail(["sample.counted"], from_beginning=True, stop=after(seconds)):
         found.setdefault((message.key or b"").decode(), []).append(number_of(message))
     return found
 
