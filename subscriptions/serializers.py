@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.serializers import (
@@ -134,10 +135,10 @@ class TierOutput(serializers.ModelSerializer[Tier]):
             "archived_at",
         ]
 
-    def get_prices(self, tier: Tier) -> list[PriceOutput]:
+    @extend_schema_field(PriceOutput(many=True))
+    def get_prices(self, tier: Tier) -> Any:
         """The active prices, oldest first; filtered here because they were read with the tiers in one query."""
-        active = [price for price in tier.prices.all() if price.active]
-        return PriceOutput(active, many=True).data  # type: ignore[return-value]  # the annotation is for the schema
+        return PriceOutput([price for price in tier.prices.all() if price.active], many=True).data
 
 
 class SubscribedPriceOutput(serializers.Serializer[Subscription]):

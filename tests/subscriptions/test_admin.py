@@ -15,7 +15,7 @@ MODELS = [Tier, TierPrice, Subscription, SubscriptionPeriod, ReceivedPayment, Su
 
 
 @pytest.fixture
-def staff(client, db):
+def staff(clock, client, db):
     user = User.objects.create(email="staff@example.com", display_name="Staff", is_staff=True, is_superuser=True)
     client.force_login(user)
     return client

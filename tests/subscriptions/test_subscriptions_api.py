@@ -35,12 +35,17 @@ def body_for(tier, **changes):
     }
 
 
+@pytest.fixture
+def subscribing(api, tier, fan, key):
+    return lambda **changes: api(fan).post(URL, body_for(tier, **changes), format="json", **key())
+
+
 def one(subscription, action=""):
     return f"{URL}/{subscription.id}{action}"
 
 
-def test_subscribing(api, clock, tier, fan, key):
-    answer = api(fan).post(URL, body_for(tier), format="json", **key())
+def test_subscribing(clock, subscribing):
+    answer = subscribing()
 
     assert answer.status_code == 201, answer.json()
     body = answer.json()
@@ -80,16 +85,16 @@ def test_a_key_is_required(api, tier, fan):
         ({"tier_id": "nonsense"}, (400, "validation_error")),
     ],
 )
-def test_what_cannot_be_subscribed_to(api, tier, fan, key, change, refusal):
-    answer = api(fan).post(URL, body_for(tier, **change), format="json", **key())
+def test_what_cannot_be_subscribed_to(subscribing, change, refusal):
+    answer = subscribing(**change)
 
     assert (answer.status_code, answer.json()["code"]) == refusal
     assert Subscription.objects.count() == 0
     assert published() == []
 
 
-def test_a_second_live_subscription_is_refused(api, active, tier, fan, key):
-    answer = api(fan).post(URL, body_for(tier), format="json", **key())
+def test_a_second_live_subscription_is_refused(active, subscribing):
+    answer = subscribing()
 
     assert (answer.status_code, answer.json()["code"]) == (409, "already_subscribed")
     assert published() == []
