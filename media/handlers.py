@@ -6,7 +6,7 @@ from media.events import MediaUploaded
 from media.models import MediaAsset
 from media.services.processing import begin_processing
 from media.services.references import note_post, note_post_deleted
-from media.tasks import enqueue_processing
+from media.tasks import enqueue_collection, enqueue_processing
 
 REASONS = {
     DeletionReason.POLICY: MediaAsset.DeletionReason.POLICY,
@@ -40,3 +40,4 @@ def release_references(event: PostDeleted) -> None:
         reason=REASONS.get(event.reason, MediaAsset.DeletionReason.POST_DELETED),
         overrides_retention=event.reason in OVERRIDING_RETENTION,
     )
+    enqueue_collection()

@@ -3,6 +3,7 @@
 Every task finds its work in the database, so one that was never queued, or died, is caught up by the next round.
 """
 
+from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
@@ -16,6 +17,8 @@ from media.services.removal import collect_orphan, remove_files, sweep_strays
 BATCH = 100
 SOFT_LIMIT_SECONDS = 120  # a 40-megapixel image takes some seconds
 HARD_LIMIT_SECONDS = 150
+PATIENCE = timedelta(seconds=30)  # a message that is not lost is usually there by then
+EXPIRES_SECONDS = 60  # while workers are behind, a file's second message goes and its first one stays
 
 
 @shared_task(soft_time_limit=SOFT_LIMIT_SECONDS, time_limit=HARD_LIMIT_SECONDS)
@@ -27,9 +30,9 @@ def process_media(media_id: str) -> None:
 @shared_task
 def process_uploaded() -> int:
     """Queue the files that wait: a lost message, a failed attempt whose time has come, a worker that died."""
-    due = media_due_for_work(now=timezone.now(), limit=BATCH)
+    due = media_due_for_work(now=timezone.now() - PATIENCE, limit=BATCH)
     for media_id in due:
-        process_media.delay(str(media_id))
+        process_media.apply_async([str(media_id)], expires=EXPIRES_SECONDS)
     return len(due)
 
 
@@ -64,3 +67,8 @@ def enqueue_processing(media_id: UUID) -> None:
 def enqueue_removal(media_id: UUID) -> None:
     """Queue the removal of a deleted file's bytes once the transaction stands."""
     transaction.on_commit(lambda: remove_deleted_files.delay(str(media_id)), robust=True)
+
+
+def enqueue_collection() -> None:
+    """Queue a round of the collector once the transaction stands."""
+    transaction.on_commit(collect_garbage.delay, robust=True)

@@ -43,6 +43,7 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
         """Take one chunk."""
         self.received += len(raw_data)
         if self.received > conf.max_image_bytes():
+            self.file.close()
             raise FileTooLargeError(f"An image may have {conf.max_image_bytes()} bytes")
         self.digest.update(raw_data)
         self.file.write(raw_data)

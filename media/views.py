@@ -1,0 +1,143 @@
+"""Media over HTTP: owners bring and look after files, signed addresses deliver what was made of them."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import FileResponse, Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.generics import ListAPIView
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from api.idempotency import idempotent
+from api.permissions import Anyone, Creator, SignedIn
+from api.signed_urls import sign, verify
+from media import conf, storage
+from media.exceptions import MediaNotReadyError
+from media.models import MediaAsset, MediaAssetQuerySet
+from media.selectors import media_of, variant_to_deliver
+from media.serializers import MediaOutput, SignedUrlOutput, UploadInput, UploadOutput, VariantQuery
+from media.services.removal import delete_media
+from media.services.uploads import store_upload
+from media.tasks import enqueue_removal
+from media.uploads import HashingUploadHandler
+
+SIGNED = [
+    OpenApiParameter(name, OpenApiTypes.STR, required=True, description="As it stands in the signed address.")
+    for name in ("viewer", "expires", "signature")
+]
+LOCKED_DOWN = {
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Cross-Origin-Resource-Policy": "same-site",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class MediaListView(ListAPIView[MediaAsset]):
+    """The caller's files, and the way to add one."""
+
+    serializer_class = MediaOutput
+    parser_classes = [MultiPartParser]
+    throttle_scope = {"POST": "uploads"}
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Nothing may read the body before the handler that measures it is in place."""
+        request.upload_handlers = [HashingUploadHandler(request)]
+        return super().initialize_request(request, *args, **kwargs)
+
+    def get_permissions(self) -> list[Any]:
+        """Anybody has a list; only creators bring files."""
+        return [Creator()] if self.request.method == "POST" else [SignedIn()]
+
+    def get_queryset(self) -> MediaAssetQuerySet:
+        """The caller's own."""
+        return media_of(self.request.user.pk)
+
+    @extend_schema(request={"multipart/form-data": UploadInput}, responses={202: UploadOutput})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Upload an image; it is processed behind the scenes, so ask for its status."""
+        form = UploadInput(data=request.data)
+        form.is_valid(raise_exception=True)
+        file = form.validated_data["file"]
+        asset = store_upload(
+            owner_id=request.user.pk,
+            kind=form.validated_data["kind"],
+            file=file,
+            sha256=file.sha256,
+            filename=file.name,
+            declared_mime=file.content_type or "",
+        )
+        return Response(UploadOutput(asset).data, status=status.HTTP_202_ACCEPTED)
+
+
+class MediaView(APIView):
+    """One of the caller's files."""
+
+    permission_classes = [SignedIn]
+
+    @extend_schema(responses={200: MediaOutput})
+    def get(self, request: Request, media_id: UUID) -> Response:
+        """Where the file stands and what can be shown of it."""
+        return Response(MediaOutput(get_object_or_404(media_of(request.user.pk), pk=media_id)).data)
+
+    @extend_schema(responses={202: None})
+    def delete(self, request: Request, media_id: UUID) -> Response:
+        """Delete a file that no post uses."""
+        asset = get_object_or_404(media_of(request.user.pk), pk=media_id)
+        delete_media(media_id=asset.pk)
+        enqueue_removal(asset.pk)
+        return Response(status=status.HTTP_202_ACCEPTED)
+
+
+class MediaUrlView(APIView):
+    """The owner's look at a variant, in a post or not."""
+
+    permission_classes = [SignedIn]
+    throttle_scope = "signed_urls"
+
+    @extend_schema(parameters=[VariantQuery], responses={200: SignedUrlOutput})
+    def get(self, request: Request, media_id: UUID) -> Response:
+        """A short-lived address of one variant."""
+        query = VariantQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        name = query.validated_data["variant"]
+        asset = get_object_or_404(media_of(request.user.pk), pk=media_id)
+        if variant_to_deliver(media_id=asset.pk, name=name) is None:
+            raise MediaNotReadyError
+        signed = sign(media_id=asset.pk, variant=name, viewer_id=request.user.pk, ttl=conf.url_lifetime())
+        return Response(SignedUrlOutput(signed).data, headers={"Cache-Control": "private, no-store"})
+
+
+class MediaFileView(APIView):
+    """The bytes of a variant for whoever holds a signed address; originals have none."""
+
+    authentication_classes = []  # the signature is the permission, and an <img> sends no token
+    permission_classes = [Anyone]
+
+    @extend_schema(parameters=SIGNED, responses={(200, "image/webp"): OpenApiTypes.BINARY}, auth=[])
+    def get(self, request: Request, media_id: UUID, variant: str) -> FileResponse:
+        """Deliver one variant."""
+        verify(
+            media_id=media_id,
+            variant=variant,
+            viewer=request.query_params.get("viewer", ""),
+            expires=request.query_params.get("expires", ""),
+            signature=request.query_params.get("signature", ""),
+        )
+        found = variant_to_deliver(media_id=media_id, name=variant)
+        if found is None:
+            raise Http404
+        try:
+            stream = storage.open_stored(found.storage_key)
+        except FileNotFoundError as error:  # deleted between the two lines above
+            raise Http404 from error
+        response = FileResponse(stream, content_type=found.mime, headers=LOCKED_DOWN)
+        response["Content-Disposition"] = 'inline; filename="media.webp"'
+        return response
