@@ -1,0 +1,129 @@
+"""Two at once, forced by a barrier: one effect."""
+
+from threading import Barrier, Thread
+
+import pytest
+from django.db import connection
+
+from payments.exceptions import PurchasePendingError, RefundExceedsBalanceError
+from payments.gateways.sandbox import SandboxGateway
+from payments.models.orders import PaymentAttempt, PaymentOrder
+from payments.models.refunds import Refund
+from payments.models.sales import PostPurchase
+from payments.models.sandbox import SandboxCharge
+from payments.services import purchases
+from payments.services.charging import charge, charge_of, claim, reclaim
+from payments.services.refunds import refund_payment
+from tests.payments.factories import make_purchase, make_tip
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_worker(monkeypatch):
+    """What the services ask of a worker stays undone: these tests are the workers."""
+    monkeypatch.setattr("celery.canvas.Signature.delay", lambda *args, **kwargs: None)
+
+
+def at_once(work, times=2):
+    """Run the work in so many threads, all past the starting line before any goes on; what each gave or raised."""
+    barrier, results = Barrier(times), []
+
+    def run():
+        try:
+            barrier.wait(timeout=10)
+            results.append(work())
+        except Exception as error:
+            results.append(error)
+        finally:
+            connection.close()
+
+    threads = [Thread(target=run) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert len(results) == times
+    return results
+
+
+def test_two_purchases_of_one_post_are_one(fan, offer, method):
+    results = at_once(lambda: make_purchase(fan, offer, method))
+
+    assert sorted(type(result).__name__ for result in results) == ["PostPurchase", "PurchasePendingError"]
+    assert PostPurchase.objects.count() == PaymentOrder.objects.count() == 1
+
+
+def test_the_constraint_decides_even_when_nobody_looked_first(fan, offer, method, monkeypatch):
+    make_purchase(fan, offer, method)
+    looks = []
+
+    def look_too_early(**who):
+        looks.append(who)
+        if len(looks) > 1:
+            raise PurchasePendingError
+
+    monkeypatch.setattr(purchases, "refuse_second_purchase", look_too_early)
+
+    with pytest.raises(PurchasePendingError):
+        make_purchase(fan, offer, method)
+
+    assert len(looks) == 2
+    assert PostPurchase.objects.count() == PaymentOrder.objects.count() == 1
+
+
+def test_two_workers_capture_one_order_once(fan, creator, method, monkeypatch):
+    order = make_tip(fan, creator, method).order
+    asked = []
+    create_payment = SandboxGateway.create_payment
+
+    def counted(gateway, question):
+        asked.append(question.key)
+        return create_payment(gateway, question)
+
+    monkeypatch.setattr(SandboxGateway, "create_payment", counted)
+
+    results = at_once(lambda: charge(order_id=order.id), times=4)
+
+    assert results == [None] * 4
+    assert asked == [f"{order.id}:1"]
+    assert SandboxCharge.objects.get().status == "captured"
+    order.refresh_from_db()
+    assert (order.status, order.attempt_count, order.sequence) == ("succeeded", 1, 1)
+
+
+def test_one_worker_claims_and_one_takes_over(fan, creator, method, monkeypatch):
+    order = make_tip(fan, creator, method).order
+
+    claims = at_once(lambda: claim(order_id=order.id), times=4)
+    assert sum(isinstance(claimed, PaymentAttempt) for claimed in claims) == 1
+    assert claims.count(None) == 3
+
+    PaymentOrder.objects.update(lock_acquired_at="2020-01-01T00:00:00Z")
+    taken = at_once(lambda: reclaim(order_id=order.id), times=4)
+    assert sum(isinstance(claimed, PaymentAttempt) for claimed in taken) == 1
+    assert taken.count(None) == 3
+
+
+def test_the_sandbox_captures_one_key_once(fan, creator, method):
+    order = make_tip(fan, creator, method).order
+    attempt = claim(order_id=order.id)
+    asked = charge_of(PaymentAttempt.objects.select_related("order__payment_method").get(pk=attempt.id))
+    outcomes = at_once(lambda: SandboxGateway().create_payment(asked), times=4)
+
+    assert len({outcome.gateway_payment_id for outcome in outcomes}) == 1
+    assert SandboxCharge.objects.count() == 1
+
+
+def test_two_partial_refunds_never_exceed_the_payment(fan, offer, method):
+    purchase = make_purchase(fan, offer, method)
+    charge(order_id=purchase.order_id)
+
+    results = at_once(
+        lambda: refund_payment(
+            order_id=purchase.order_id, amount=600, reason="other", revoke_access=False, source="payee"
+        )
+    )
+
+    assert sorted(type(result) for result in results if isinstance(result, Exception)) == [RefundExceedsBalanceError]
+    assert [refund.amount for refund in Refund.objects.all()] == [600]
