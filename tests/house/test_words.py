@@ -7,8 +7,8 @@ from tests.house.checkout import ROOT, files, place
 
 # The brackets keep this file from saying it.
 UNSPEAKABLE = {
-    "a registry's address": r"py[p]i\.org|python[h]osted\.org|np[m]js\.(org|com)|repo1?\.[m]aven\.org|repo\.maven\.[a]pache\.org"
-    r"|proxy\.[g]olang\.org|crates\.[i]o|ruby[g]ems\.org",
+    "a registry's address": r"py[p]i\.org|python[h]osted\.org|np[m]js\.(org|com)|repo1?\.[m]aven\.org"
+    r"|repo\.maven\.[a]pache\.org|proxy\.[g]olang\.org|crates\.[i]o|ruby[g]ems\.org",
     "a path of its author's machine": r"(?<![\w.-])/(wor[k]|tm[p]/briefs|op[t]/wheels|hom[e]/(?!appuser)|roo[t])/",
     "work that was left": r"\b(TOD[O]|FIXM[E])\b|(#|//|<!--) *XX[X]\b",
 }
