@@ -61,6 +61,5 @@ app = Celery("tributary")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.beat_schedule = BEAT_SCHEDULE
 if settings.CELERY_BROKER_URL.startswith("filesystem://"):
-    app.conf.broker_url = "filesystem://localhost"  # kombu warns, in every process, of an address without a host
     app.conf.broker_transport_options = filesystem_transport(settings.CELERY_FILESYSTEM_DIRECTORY)
 app.autodiscover_tasks()

@@ -221,3 +221,6 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
 }
+if CELERY_BROKER_URL.startswith("filesystem://"):
+    # kombu warns, in every process, that an address of files names no host.
+    LOGGING["loggers"] = {"kombu.connection": {"level": "ERROR"}}
