@@ -18,6 +18,13 @@ class Viewer:
     user_id: UUID | None = None
     is_moderator: bool = False
 
+    @property
+    def known_id(self) -> UUID:
+        """Who it is, where only somebody can come."""
+        if self.user_id is None:
+            raise ValueError("the viewer is nobody in particular")
+        return self.user_id
+
 
 ANONYMOUS = Viewer()
 

@@ -1,6 +1,6 @@
 """Content to look at; what may be done by hand goes through the services."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -23,8 +23,13 @@ from content.models import (
 )
 from content.services.lifecycle import moderate_post, take_down_post
 
+if TYPE_CHECKING:
+    TabularInline = admin.TabularInline[Any, Any]
+else:  # Django's own class takes no type arguments
+    TabularInline = admin.TabularInline
 
-class ReadOnlyInline(admin.TabularInline[Any, Any]):
+
+class ReadOnlyInline(TabularInline):
     """Rows that only services write."""
 
     extra = 0

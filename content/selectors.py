@@ -9,33 +9,42 @@ from django.db.models import F, Q, QuerySet, Sum
 from api.money import Money
 from content.access import Viewer, can_view
 from content.exceptions import LockedError
-from content.models import Comment, Entitlement, MediaRef, Post, PostLike, PostTip
+from content.models import (
+    Comment,
+    CommentQuerySet,
+    Entitlement,
+    MediaRef,
+    Post,
+    PostLike,
+    PostQuerySet,
+    PostTip,
+)
 
 
-def known_posts(viewer: Viewer, now: datetime) -> QuerySet[Post]:
+def known_posts(viewer: Viewer, now: datetime) -> PostQuerySet:
     """The posts that are there for this viewer, in full or locked."""
     return Post.objects.known_to(viewer, now)
 
 
-def published_posts() -> QuerySet[Post]:
+def published_posts() -> PostQuerySet:
     """What stands in everyone's lists."""
     return Post.objects.published().with_parts()
 
 
-def own_posts(viewer: Viewer) -> QuerySet[Post]:
+def own_posts(viewer: Viewer) -> PostQuerySet:
     """The viewer's own posts in every state but deleted; nobody has none."""
     if viewer.user_id is None:
         return Post.objects.none()
     return Post.objects.of_creator(viewer.user_id).with_parts()
 
 
-def feed(viewer: Viewer, now: datetime) -> QuerySet[Post]:
+def feed(viewer: Viewer, now: datetime) -> PostQuerySet:
     """The published posts of the creators that the viewer subscribes to."""
     subscriptions = Entitlement.objects.live(now).of_reader(viewer).filter(kind=Entitlement.Kind.SUBSCRIPTION)
     return published_posts().filter(creator_id__in=subscriptions.values("creator_id"))
 
 
-def trending_posts() -> QuerySet[Post]:
+def trending_posts() -> PostQuerySet:
     """The published posts that readers answered to, each with its score."""
     return published_posts().filter(trend__score__gt=0).annotate(trend_score=F("trend__score"))
 
@@ -70,12 +79,12 @@ def require_access(viewer: Viewer, post: Post, now: datetime) -> None:
         raise LockedError
 
 
-def comments_of(post: Post) -> QuerySet[Comment]:
+def comments_of(post: Post) -> CommentQuerySet:
     """The top-level comments to show under a post."""
     return post.comments.shown().filter(parent=None)
 
 
-def replies_to(comment: Comment) -> QuerySet[Comment]:
+def replies_to(comment: Comment) -> CommentQuerySet:
     """The answers to show under a comment."""
     return comment.replies.shown()
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -56,7 +57,7 @@ class PrivateView(APIView):
     def get_permissions(self) -> list[Any]:
         """The permission of the method; a method that is not named is closed."""
         permission = self.permissions.get(self.request.method or "")
-        return [permission()] if permission else super().get_permissions()
+        return [permission()] if permission else list(super().get_permissions())
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Keep the answer out of every shared cache."""
@@ -75,8 +76,10 @@ class PrivateView(APIView):
     @property
     def user_id(self) -> UUID:
         """Who asks, where the permission lets only the signed in come."""
-        user_id: UUID = self.request.user.pk
-        return user_id
+        user = self.request.user
+        if not user.is_authenticated:
+            raise NotAuthenticated
+        return user.pk
 
 
 class NewestPublishedPagination(NewestFirstPagination):
@@ -283,9 +286,7 @@ class CommentListView(ReadersView, GenericAPIView[Comment]):
         """Comment on a post that you may read, or answer one of its top-level comments."""
         body = NewCommentSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        comment = comments.add_comment(
-            post_id=post_id, viewer=self.viewer, author_id=self.user_id, **body.validated_data
-        )
+        comment = comments.add_comment(post_id=post_id, viewer=self.viewer, **body.validated_data)
         return Response(render_comments([comment])[0], status=status.HTTP_201_CREATED)
 
 

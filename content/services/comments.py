@@ -17,7 +17,7 @@ from eventbus.outbox import publish
 
 
 @transaction.atomic
-def add_comment(*, post_id: UUID, viewer: Viewer, author_id: UUID, body: str, parent_id: UUID | None = None) -> Comment:
+def add_comment(*, post_id: UUID, viewer: Viewer, body: str, parent_id: UUID | None = None) -> Comment:
     """Let a reader with access comment, or answer a top-level comment of the same post."""
     now = timezone.now()
     post = get_object_or_404(known_posts(viewer, now).locked(), pk=post_id)
@@ -25,7 +25,7 @@ def add_comment(*, post_id: UUID, viewer: Viewer, author_id: UUID, body: str, pa
     if not post.comments_enabled or post.status not in Post.OUT:
         raise CommentsClosedError
     parent = parent_of(post, parent_id)
-    comment = Comment.objects.create(post=post, author_id=author_id, parent=parent, body=body, created_at=now)
+    comment = Comment.objects.create(post=post, author_id=viewer.known_id, parent=parent, body=body, created_at=now)
     count(comment, post, by=1)
     publish(CommentCreated.of(comment, post))
     return comment
@@ -35,7 +35,7 @@ def add_comment(*, post_id: UUID, viewer: Viewer, author_id: UUID, body: str, pa
 def edit_comment(*, comment_id: UUID, viewer: Viewer, body: str) -> Comment:
     """Let the author change their words while they may read the post."""
     now = timezone.now()
-    own = Comment.objects.published().filter(author_id=viewer.user_id, post__in=known_posts(viewer, now))
+    own = Comment.objects.published().filter(author_id=viewer.known_id, post__in=known_posts(viewer, now))
     comment = get_object_or_404(own.select_for_update(of=("self",)), pk=comment_id)
     require_access(viewer, comment.post, now)
     if comment.body == body:

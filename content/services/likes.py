@@ -47,13 +47,13 @@ def unlike_post(*, post_id: UUID, viewer: Viewer) -> Post:
 
 def like_of(post: Post, viewer: Viewer) -> PostLike | None:
     """The viewer's row for the locked post, if they ever liked it."""
-    return PostLike.objects.filter(post=post, user_id=viewer.user_id).first()
+    return PostLike.objects.filter(post=post, user_id=viewer.known_id).first()
 
 
 def turn(post: Post, viewer: Viewer, *, like: PostLike | None, active: bool, now: datetime) -> PostLike:
     """Write the next revision of the opinion and count it on the locked post."""
     if like is None:
-        like = PostLike.objects.create(post=post, user_id=viewer.user_id, active=active, revision=1, updated_at=now)
+        like = PostLike.objects.create(post=post, user_id=viewer.known_id, active=active, revision=1, updated_at=now)
     else:
         like.active, like.revision, like.updated_at = active, like.revision + 1, now
         like.save(update_fields=["active", "revision", "updated_at"])

@@ -364,6 +364,6 @@ def test_own_posts_cost_the_same_for_many(maker_client, maker, django_assert_num
     for count in (1, 6):
         for _ in range(count):
             create_post(creator_id=maker.pk, fields={"visibility": "public", "body": "x"})
-        # creator profile, role, posts, files, tiers, entitlements, likes, tips
-        with django_assert_num_queries(8):
+        # role, posts, files, tiers, entitlements, likes, tips; the creator profile is remembered
+        with django_assert_num_queries(7):
             maker_client.get("/api/v1/me/posts")

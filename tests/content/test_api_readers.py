@@ -21,7 +21,7 @@ def _fresh_counters():
 def comment(post, user_id, *, parent=None, body="Well said"):
     viewer = Viewer(user_id=user_id)
     parent_id = parent.pk if parent else None
-    return add_comment(post_id=post.pk, viewer=viewer, author_id=user_id, body=body, parent_id=parent_id)
+    return add_comment(post_id=post.pk, viewer=viewer, body=body, parent_id=parent_id)
 
 
 def test_a_like_is_put_and_deleted(fan_client, public_post):

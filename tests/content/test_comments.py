@@ -18,7 +18,6 @@ def comment_on(post, viewer, *, body="Well said", parent=None) -> Comment:
     return add_comment(
         post_id=post.pk,
         viewer=viewer,
-        author_id=viewer.user_id,
         body=body,
         parent_id=parent.pk if parent else None,
     )

@@ -20,7 +20,7 @@ PUBLISHED = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=90_000)
 
 
 def comment(post, viewer):
-    return add_comment(post_id=post.pk, viewer=viewer, author_id=viewer.user_id, body="Well said")
+    return add_comment(post_id=post.pk, viewer=viewer, body="Well said")
 
 
 def expected(post: Post, points: int) -> int:
