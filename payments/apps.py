@@ -14,3 +14,7 @@ class PaymentsConfig(AppConfig):
         super().import_models()
         for name in MODEL_MODULES:
             import_module(f"payments.models.{name}")
+
+    def ready(self) -> None:
+        """Register the checks."""
+        import_module("payments.checks")

@@ -30,14 +30,9 @@ def send_tip(
     is_anonymous: bool = False,
 ) -> Tip:
     """Start a creator's tip; its order is charged after the commit."""
-    if sender_id == recipient_id:
-        raise SelfTipError
-    if not is_creator(recipient_id):
-        raise RecipientCannotReceiveError
-    require_in_range(amount=amount, currency=currency)
-    if post_id is not None and not is_post_of(post_id, creator_id=recipient_id):
-        raise PostMismatchError
-    refuse_card_testing(payer_id=sender_id)
+    refuse_unless_giveable(
+        sender_id=sender_id, recipient_id=recipient_id, amount=amount, currency=currency, post_id=post_id
+    )
     tip_id = uuid7()
     order = new_order(
         kind=PaymentOrder.Kind.TIP,
@@ -64,6 +59,20 @@ def send_tip(
     )
     soon(CHARGE, order.id)
     return tip
+
+
+def refuse_unless_giveable(
+    *, sender_id: UUID, recipient_id: UUID, amount: int, currency: str, post_id: UUID | None
+) -> None:
+    """Every reason why this tip cannot be given, the first that holds."""
+    if sender_id == recipient_id:
+        raise SelfTipError
+    if not is_creator(recipient_id):
+        raise RecipientCannotReceiveError
+    require_in_range(amount=amount, currency=currency)
+    if post_id is not None and not is_post_of(post_id, creator_id=recipient_id):
+        raise PostMismatchError
+    refuse_card_testing(payer_id=sender_id)
 
 
 def is_post_of(post_id: UUID, *, creator_id: UUID) -> bool:

@@ -5,6 +5,7 @@ from threading import Barrier, Thread
 import pytest
 from django.db import connection
 
+from eventbus.testing import deliver
 from payments.exceptions import PurchasePendingError, RefundExceedsBalanceError
 from payments.gateways.sandbox import SandboxGateway
 from payments.models.orders import PaymentAttempt, PaymentOrder
@@ -14,7 +15,8 @@ from payments.models.sandbox import SandboxCharge
 from payments.services import purchases
 from payments.services.charging import charge, charge_of, claim, reclaim
 from payments.services.refunds import refund_payment
-from tests.payments.factories import make_purchase, make_tip
+from tests.accounts.factories import make_user
+from tests.payments.factories import PostStory, make_method, make_offer, make_purchase, make_tip
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,9 +29,14 @@ def _no_worker(monkeypatch):
 
 def at_once(work, times=2):
     """Run the work in so many threads, all past the starting line before any goes on; what each gave or raised."""
-    barrier, results = Barrier(times), []
+    return all_at_once([work] * times)
 
-    def run():
+
+def all_at_once(works):
+    """Run each work in a thread of its own, likewise."""
+    barrier, results = Barrier(len(works)), []
+
+    def run(work):
         try:
             barrier.wait(timeout=10)
             results.append(work())
@@ -38,12 +45,12 @@ def at_once(work, times=2):
         finally:
             connection.close()
 
-    threads = [Thread(target=run) for _ in range(times)]
+    threads = [Thread(target=run, args=[work]) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=30)
-    assert len(results) == times
+    assert len(results) == len(works)
     return results
 
 
@@ -127,3 +134,23 @@ def test_two_partial_refunds_never_exceed_the_payment(fan, offer, method):
 
     assert sorted(type(result) for result in results if isinstance(result, Exception)) == [RefundExceedsBalanceError]
     assert [refund.amount for refund in Refund.objects.all()] == [600]
+
+
+def test_a_deletion_and_captures_at_once_end_cancelled_or_refunded_without_deadlock(creator):
+    story = PostStory(creator.id)
+    offer = make_offer(creator.id, post_id=story.post_id)
+    buyers = [make_user() for _ in range(4)]
+    purchases_made = [make_purchase(buyer, offer, make_method(buyer.id)) for buyer in buyers]
+    deletion = story.deleted(9)
+
+    results = all_at_once(
+        [
+            lambda: deliver(deletion, to="payments"),
+            *[lambda order_id=purchase.order_id: charge(order_id=order_id) for purchase in purchases_made],
+        ]
+    )
+
+    assert results == [None] * 5
+    captured = PaymentOrder.objects.filter(status="succeeded", completed_at__gte=deletion.deleted_at)
+    assert set(Refund.objects.values_list("order_id", flat=True)) == set(captured.values_list("pk", flat=True))
+    assert captured.count() + PaymentOrder.objects.filter(status="cancelled").count() == 4

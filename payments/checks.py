@@ -1,0 +1,42 @@
+"""What `manage.py check` must find in the settings before somebody pays."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from payments.encryption import cipher, fingerprint
+from payments.fees import BASIS_POINTS
+from payments.gateways.registry import current_gateway
+
+
+@register()
+def the_platform_takes_at_most_all(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A fee below nothing or above everything would break every order."""
+    if 0 <= settings.PLATFORM_FEE_BPS <= BASIS_POINTS:
+        return []
+    return [Error("PLATFORM_FEE_BPS is hundredths of a percent: 0 to 10000", id="payments.E001")]
+
+
+@register(deploy=True)
+def the_gateway_may_be_used(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A gateway that refuses to load would do so at the first payment."""
+    try:
+        current_gateway()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="payments.E002")]
+    return []
+
+
+@register(deploy=True)
+def tokens_can_be_stored(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Missing keys would show at the first card."""
+    try:
+        cipher()
+        fingerprint("")
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="payments.E003")]
+    return []
