@@ -163,6 +163,7 @@ class MediaDeleted(Event):
     def of(cls, asset: "MediaAsset") -> Self:
         """The end of this file; the asset is deleted already."""
         assert asset.deleted_at is not None
+        assert asset.deletion_reason is not None
         return cls(
             sequence=asset.sequence,
             media_id=asset.pk,

@@ -1,14 +1,14 @@
 """What media refuses.
 
-    DomainError
-    ├── TypeNotAllowedError    415  the bytes are of no type that is taken
-    ├── FileTooLargeError      413  more bytes than a file of this kind may have
-    ├── EmptyFileError         422  no bytes at all
-    ├── QuotaExceededError     403  the owner's daily volume or open uploads are used up
-    ├── MediaInUseError        409  a post still needs the file
-    └── MediaNotReadyError     409  nothing of the file can be shown (yet)
+DomainError
+├── TypeNotAllowedError    415  the bytes are of no type that is taken
+├── FileTooLargeError      413  more bytes than a file of this kind may have
+├── EmptyFileError         422  no bytes at all
+├── QuotaExceededError     403  the owner's daily volume or open uploads are used up
+├── MediaInUseError        409  a post still needs the file
+└── MediaNotReadyError     409  nothing of the file can be shown (yet)
 
-    UnfitImageError    inside a worker: these pixels will never be shown, and why
+UnfitImageError    inside a worker: these pixels will never be shown, and why
 """
 
 from typing import TYPE_CHECKING

@@ -42,7 +42,17 @@ UPRIGHT = {
 }
 LYING = (5, 6, 7, 8)  # orientations that swap width and height
 # What Pillow's decoders are known to raise for bytes that are not what they claim to be; OSError covers truncation.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True)

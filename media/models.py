@@ -245,7 +245,7 @@ class MediaReference(models.Model):
 
 
 class PostRefState(models.Model):
-    """How much of a post's story is known here; a deleted post stays as a tombstone, so a late event revives nothing."""
+    """How much of a post's story is known; a deleted post stays as a tombstone, so a late event revives nothing."""
 
     post_id = models.UUIDField(primary_key=True)
     source_sequence = models.PositiveIntegerField(default=0)

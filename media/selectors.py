@@ -13,9 +13,7 @@ def media_of(owner_id: UUID) -> MediaAssetQuerySet:
 
 def variant_to_deliver(*, media_id: UUID, name: str) -> MediaVariant | None:
     """A variant whose file may be shown now; originals are no variants, so there is none for them."""
-    return MediaVariant.objects.filter(
-        asset_id=media_id, name=name, asset__status=MediaAsset.Status.READY
-    ).first()
+    return MediaVariant.objects.filter(asset_id=media_id, name=name, asset__status=MediaAsset.Status.READY).first()
 
 
 def media_due_for_work(*, now: datetime, limit: int) -> list[UUID]:

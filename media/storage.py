@@ -33,7 +33,7 @@ class PrivateStorage(FileSystemStorage):
         raise NotImplementedError("stored media has no public address")
 
     def _save(self, name: str, content: "File[Any]") -> str:
-        """Write beside the target, sync, move into place: an attempt that dies leaves a file for the sweep, no half of one."""
+        """Write beside the target, sync, move into place: nobody ever sees half a file."""
         target = Path(self.path(name))
         make_folder(target.parent)
         descriptor, unfinished = tempfile.mkstemp(prefix=UNFINISHED, dir=target.parent)  # mode 0600

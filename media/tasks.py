@@ -32,7 +32,7 @@ def process_uploaded() -> int:
     """Queue the files that wait: a lost message, a failed attempt whose time has come, a worker that died."""
     due = media_due_for_work(now=timezone.now() - PATIENCE, limit=BATCH)
     for media_id in due:
-        process_media.apply_async([str(media_id)], expires=EXPIRES_SECONDS)
+        process_media.apply_async((str(media_id),), expires=EXPIRES_SECONDS)
     return len(due)
 
 

@@ -35,7 +35,9 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Start a file."""
         FileUploadHandler.new_file(self, *args, **kwargs)
-        self.file = HashedUpload(self.file_name, self.content_type, 0, self.charset, self.content_type_extra)
+        self.file: HashedUpload = HashedUpload(
+            self.file_name or "", self.content_type, 0, self.charset, self.content_type_extra
+        )
         self.digest = hashlib.sha256()
         self.received = 0
 
@@ -48,7 +50,7 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
         self.digest.update(raw_data)
         self.file.write(raw_data)
 
-    def file_complete(self, file_size: int) -> UploadedFile | None:
+    def file_complete(self, file_size: int) -> "UploadedFile[Any] | None":
         """Finish a file."""
         self.file.sha256 = self.digest.hexdigest()
         return super().file_complete(file_size)

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.authentication import user_id_of
 from api.idempotency import idempotent
 from api.permissions import Anyone, Creator, SignedIn
 from api.signed_urls import sign, verify
@@ -57,7 +58,7 @@ class MediaListView(ListAPIView[MediaAsset]):
 
     def get_queryset(self) -> MediaAssetQuerySet:
         """The caller's own."""
-        return media_of(self.request.user.pk)
+        return media_of(user_id_of(self.request))
 
     @extend_schema(request={"multipart/form-data": UploadInput}, responses={202: UploadOutput})
     @idempotent
@@ -67,7 +68,7 @@ class MediaListView(ListAPIView[MediaAsset]):
         form.is_valid(raise_exception=True)
         file = form.validated_data["file"]
         asset = store_upload(
-            owner_id=request.user.pk,
+            owner_id=user_id_of(request),
             kind=form.validated_data["kind"],
             file=file,
             sha256=file.sha256,
@@ -85,12 +86,12 @@ class MediaView(APIView):
     @extend_schema(responses={200: MediaOutput})
     def get(self, request: Request, media_id: UUID) -> Response:
         """Where the file stands and what can be shown of it."""
-        return Response(MediaOutput(get_object_or_404(media_of(request.user.pk), pk=media_id)).data)
+        return Response(MediaOutput(get_object_or_404(media_of(user_id_of(request)), pk=media_id)).data)
 
     @extend_schema(responses={202: None})
     def delete(self, request: Request, media_id: UUID) -> Response:
         """Delete a file that no post uses."""
-        asset = get_object_or_404(media_of(request.user.pk), pk=media_id)
+        asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
         delete_media(media_id=asset.pk)
         enqueue_removal(asset.pk)
         return Response(status=status.HTTP_202_ACCEPTED)
@@ -108,10 +109,10 @@ class MediaUrlView(APIView):
         query = VariantQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
         name = query.validated_data["variant"]
-        asset = get_object_or_404(media_of(request.user.pk), pk=media_id)
+        asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
         if variant_to_deliver(media_id=asset.pk, name=name) is None:
             raise MediaNotReadyError
-        signed = sign(media_id=asset.pk, variant=name, viewer_id=request.user.pk, ttl=conf.url_lifetime())
+        signed = sign(media_id=asset.pk, variant=name, viewer_id=user_id_of(request), ttl=conf.url_lifetime())
         return Response(SignedUrlOutput(signed).data, headers={"Cache-Control": "private, no-store"})
 
 

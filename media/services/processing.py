@@ -3,7 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -102,9 +102,7 @@ def attempt(asset: MediaAsset) -> Outcome:
 
 
 @transaction.atomic
-def record_outcome(
-    *, media_id: UUID, attempt_number: int, outcome: Outcome, processing_ms: int
-) -> MediaAsset | None:
+def record_outcome(*, media_id: UUID, attempt_number: int, outcome: Outcome, processing_ms: int) -> MediaAsset | None:
     """Write down how an attempt ended, unless the file was deleted or given to somebody else meanwhile."""
     asset = MediaAsset.objects.select_for_update().get(pk=media_id)
     if asset.is_deleted:
@@ -140,9 +138,7 @@ def end(asset: MediaAsset, outcome: Outcome, *, processing_ms: int) -> MediaAsse
         asset.detected_mime, asset.width, asset.height = rendered.detected_mime, rendered.width, rendered.height
     asset.save(update_fields=MediaAsset.OUTCOME_FIELDS)
     variants = replace_variants(asset, rendered) if rendered else []
-    publish(
-        MediaProcessed.of(asset, variants=variants, processing_ms=processing_ms, processed_at=timezone.now())
-    )
+    publish(MediaProcessed.of(asset, variants=variants, processing_ms=processing_ms, processed_at=timezone.now()))
     return asset
 
 
@@ -173,5 +169,3 @@ def retry_failed(*, media_id: UUID) -> bool:
     asset.next_attempt_at = timezone.now()
     asset.save(update_fields=MediaAsset.ATTEMPT_FIELDS)
     return True
-
-

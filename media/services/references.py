@@ -64,8 +64,8 @@ def replace_references(
 ) -> None:
     """The post needs exactly these; files it no longer needs, or that its end mentions, may have become orphans.
 
-    The files are locked before their references change, so that two posts which let go of a shared file at once cannot both
-    believe that the other still needs it, and the collector cannot take a file that is just being referred to.
+    The files are locked before their references change, so that two posts which let go of a shared file at once cannot
+    both believe that the other still needs it, and the collector cannot take a file that is just being referred to.
     """
     known = set(MediaReference.objects.filter(post_id=post_id).values_list("media_id", flat=True))
     released = (known | mentioned) - needed

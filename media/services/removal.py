@@ -46,7 +46,7 @@ def collect_orphan(*, media_id: UUID) -> MediaAsset | None:
         return None
     if MediaReference.objects.filter(media_id=media_id).exists():
         return None
-    return bury(asset, reason=Reason(asset.deletion_reason))
+    return bury(asset, reason=Reason(asset.deletion_reason or Reason.ORPHANED))
 
 
 def bury(asset: MediaAsset, *, reason: MediaAsset.DeletionReason) -> MediaAsset:

@@ -85,7 +85,9 @@ def refuse_over_quota(*, owner_id: UUID, size_bytes: int, now: datetime) -> None
     Deleted files count too, or deleting would make room for ever more work. Two uploads at once may both pass:
     a quota is there against floods, and a flood comes one file too late.
     """
-    uploaded = MediaAsset.objects.filter(owner_id=owner_id, created_at__gt=now - A_DAY).aggregate(total=Sum("size_bytes"))
+    uploaded = MediaAsset.objects.filter(owner_id=owner_id, created_at__gt=now - A_DAY).aggregate(
+        total=Sum("size_bytes")
+    )
     if (uploaded["total"] or 0) + size_bytes > conf.daily_bytes():
         raise QuotaExceededError(f"{conf.daily_bytes()} bytes may be uploaded in 24 hours")
     waiting = MediaAsset.objects.filter(Q(status=MediaAsset.Status.UPLOADED) | Q(next_attempt_at__isnull=False))

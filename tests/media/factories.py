@@ -59,7 +59,12 @@ def gif(frames: int, **options: object) -> bytes:
 def png_claiming(width: int, height: int) -> bytes:
     """A tiny file that promises this many pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(b"\0" * 100)) + png_chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        + png_chunk(b"IEND", b"")
+    )
 
 
 def png_chunk(name: bytes, data: bytes) -> bytes:
@@ -123,7 +128,12 @@ def post_updated(post_id: UUID, media: Iterable[MediaAsset | UUID], *, sequence:
 
 
 def post_deleted(
-    post_id: UUID, media: Iterable[MediaAsset | UUID], *, sequence: int = 9, retained: Iterable[MediaAsset] = (), **changes: object
+    post_id: UUID,
+    media: Iterable[MediaAsset | UUID],
+    *,
+    sequence: int = 9,
+    retained: Iterable[MediaAsset] = (),
+    **changes: object,
 ) -> PostDeleted:
     """Content's word that a post is gone."""
     return PostDeleted(

@@ -12,6 +12,7 @@ from django.utils import timezone
 from eventbus.testing import deliver, published
 from media import storage
 from media.events import MediaDeleted, MediaProcessed, MediaUploaded, ProcessingFailure, ProcessingStatus
+from media.images import render as real_render
 from media.models import MediaAsset, MediaVariant
 from media.services.processing import begin_processing, process, retry_failed
 from media.services.removal import delete_media, remove_files
@@ -99,12 +100,17 @@ def test_an_unfit_image_is_rejected_at_once_and_everybody_hears_why(stored_files
     assert not MediaVariant.objects.exists()
 
 
-def test_a_failure_of_ours_is_tried_three_times_and_told_once(django_capture_on_commit_callbacks, stored_files, time_machine):
+def test_a_failure_of_ours_is_tried_three_times_and_told_once(
+    django_capture_on_commit_callbacks, stored_files, time_machine
+):
     time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
     asset = scanning()
     waits = []
 
-    with patch("media.services.processing.render", side_effect=MemoryError), django_capture_on_commit_callbacks(execute=True):
+    with (
+        patch("media.services.processing.render", side_effect=MemoryError),
+        django_capture_on_commit_callbacks(execute=True),
+    ):
         for _ in range(3):
             assert process(media_id=asset.pk) is not None
             assert process(media_id=asset.pk) is None  # not due
@@ -188,8 +194,6 @@ def test_an_attempt_that_outlived_its_lease_says_nothing(time_machine):
             process(media_id=asset.pk)
         return real_render(content)
 
-    from media.images import render as real_render
-
     with patch("media.services.processing.render", overtaken):
         assert process(media_id=asset.pk) is None
 
@@ -207,8 +211,6 @@ def test_a_file_deleted_while_it_is_worked_on_leaves_nothing_and_says_nothing(
         delete_media(media_id=asset.pk)
         remove_files(media_id=asset.pk)
         return real_render(content)
-
-    from media.images import render as real_render
 
     with (
         patch("media.services.processing.render", deleted_meanwhile),
@@ -236,7 +238,7 @@ def test_the_sweeper_finds_what_waits_too_long_and_only_that(time_machine):
         assert process_uploaded() == 1
 
     assert ready.status == Status.READY
-    assert [call.args for call in enqueue.call_args_list] == [([str(lost.pk)],)]
+    assert [call.args for call in enqueue.call_args_list] == [((str(lost.pk),),)]
 
 
 def test_what_failed_for_good_can_be_tried_again_by_hand(time_machine):

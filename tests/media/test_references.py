@@ -81,9 +81,7 @@ def test_the_grace_is_a_setting(settings):
 def test_buyers_keep_what_they_paid_for():
     sold, preview, post_id = upload(), upload(), uuid7()
 
-    deliver(
-        post_created(post_id, [sold, preview]), post_deleted(post_id, [sold, preview], retained=[sold]), to="media"
-    )
+    deliver(post_created(post_id, [sold, preview]), post_deleted(post_id, [sold, preview], retained=[sold]), to="media")
 
     assert needed() == {sold.pk}
     assert orphaned(sold) is None
@@ -94,9 +92,7 @@ def test_buyers_keep_what_they_paid_for():
 def test_policy_and_law_leave_nothing_and_at_once(reason):
     asset, post_id = upload(), uuid7()
 
-    deliver(
-        post_created(post_id, [asset]), post_deleted(post_id, [asset], retained=[asset], reason=reason), to="media"
-    )
+    deliver(post_created(post_id, [asset]), post_deleted(post_id, [asset], retained=[asset], reason=reason), to="media")
 
     assert needed() == set()
     assert orphaned(asset) == (Reason.POLICY, timedelta(0))
@@ -123,7 +119,10 @@ def test_a_file_of_two_posts_survives_the_end_of_one(reason):
     asset, first, second = upload(), uuid7(), uuid7()
 
     deliver(
-        post_created(first, [asset]), post_created(second, [asset]), post_deleted(first, [asset], reason=reason), to="media"
+        post_created(first, [asset]),
+        post_created(second, [asset]),
+        post_deleted(first, [asset], reason=reason),
+        to="media",
     )
 
     assert list(MediaReference.objects.values_list("post_id", flat=True)) == [second]

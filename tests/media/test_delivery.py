@@ -1,0 +1,124 @@
+"""Signed addresses open one variant, for a short time, and nothing else."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+from uuid_utils.compat import uuid7
+
+from api.signed_urls import sign
+from media import storage
+from media.models import MediaAsset
+from media.services.removal import delete_media
+from tests.media.factories import processed
+
+pytestmark = pytest.mark.django_db
+
+FIVE_MINUTES = timedelta(minutes=5)
+
+
+def address(asset, variant="web_1280", ttl=FIVE_MINUTES, viewer_id=None):
+    return sign(media_id=asset.pk, variant=variant, viewer_id=viewer_id, ttl=ttl).url
+
+
+def refused(response, status):
+    assert response.status_code == status
+    assert response["Content-Type"] == "application/problem+json"
+    assert b"RIFF" not in response.content
+
+
+def test_a_signed_address_delivers_the_variant_locked_down():
+    asset = processed()
+
+    response = APIClient().get(address(asset, viewer_id=uuid7()))
+
+    content = b"".join(response.streaming_content)
+    with storage.open_stored(asset.variant_key("web_1280")) as stream:
+        assert content == stream.read()
+    assert response.status_code == 200
+    assert response["Content-Type"] == "image/webp"
+    assert response["Content-Length"] == str(len(content))
+    assert response["Cache-Control"] == "private, no-store"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Content-Disposition"] == 'inline; filename="media.webp"'
+    assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert "photo" not in str(response.headers)
+
+
+def test_after_its_time_an_address_opens_nothing(time_machine):
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+    asset = processed()
+    url = address(asset)
+
+    time_machine.shift(timedelta(seconds=299))
+    assert len(b"".join(APIClient().get(url).streaming_content)) > 0
+    time_machine.shift(timedelta(seconds=1))
+    refused(APIClient().get(url), 403)
+
+
+def test_an_address_opens_only_what_it_was_signed_for():
+    asset, other = processed(), processed()
+    url = address(asset, viewer_id=uuid7())
+    path, _, query = url.partition("?")
+    expires = query.partition("expires=")[2].partition("&")[0]
+    changed = [
+        url.replace(str(asset.pk), str(other.pk)),
+        url.replace("web_1280", "thumb_320"),
+        url.replace("viewer=", "viewer=0"),
+        url.replace(f"expires={expires}", f"expires={int(expires) + 1}"),
+        url[:-1] + ("a" if url[-1] != "a" else "b"),
+        path,
+        f"{path}?viewer=anyone&expires={expires}&signature=",
+    ]
+
+    for tampered in changed:
+        refused(APIClient().get(tampered), 403)
+
+
+@pytest.mark.parametrize("variant", ["original", "web_4096"])
+def test_even_a_valid_signature_opens_no_original(variant):
+    refused(APIClient().get(address(processed(), variant=variant)), 404)
+
+
+@pytest.mark.parametrize("rest", ["../original", "..%2foriginal", "web_1280/../../original", "%00"])
+def test_no_path_leads_anywhere_else(rest):
+    asset = processed()
+
+    response = APIClient().get(f"/api/v1/media/files/{asset.pk}/{rest}")
+
+    assert response.status_code in (403, 404)
+    assert b"RIFF" not in response.content
+
+
+def test_a_deleted_file_is_gone_at_once_even_with_its_bytes_still_there(stored_files):
+    asset = processed()
+    url = address(asset)
+
+    delete_media(media_id=asset.pk)
+
+    assert stored_files() != []
+    refused(APIClient().get(url), 404)
+
+
+@pytest.mark.parametrize("status", [MediaAsset.Status.SCANNING, MediaAsset.Status.PROCESSING])
+def test_nothing_of_a_file_in_work_is_delivered(status):
+    asset = processed()
+    MediaAsset.objects.filter(pk=asset.pk).update(status=status, next_attempt_at=timezone.now())
+
+    refused(APIClient().get(address(asset)), 404)
+
+
+def test_a_variant_whose_bytes_are_lost_is_not_found():
+    asset = processed()
+    storage.remove_folder(asset.folder)
+
+    refused(APIClient().get(address(asset)), 404)
+
+
+def test_the_store_is_served_under_no_other_address(client, creator):
+    asset = processed(owner_id=creator.pk)
+
+    for prefix in ("/media/", "/static/", "/var/media/", "/"):
+        assert client.get(prefix + asset.variant_key("web_1280")).status_code == 404
+        assert client.get(prefix + asset.storage_key).status_code == 404
