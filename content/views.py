@@ -56,7 +56,8 @@ class PrivateView(APIView):
 
     def get_permissions(self) -> list[Any]:
         """The permission of the method; a method that is not named is closed."""
-        permission = self.permissions.get(self.request.method or "")
+        method = "GET" if self.request.method == "HEAD" else self.request.method
+        permission = self.permissions.get(method or "")
         return [permission()] if permission else list(super().get_permissions())
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:

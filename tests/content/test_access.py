@@ -71,7 +71,7 @@ def store_entitlement(held: dict, stored: list[Post]) -> Entitlement:
     return Entitlement.objects.create(**fields, post_id=post_id, source_id=uuid7(), updated_at=NOW)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_posts=st.lists(posts, min_size=2, max_size=2), held=st.lists(entitlements, max_size=4))
 def test_python_and_sql_agree_on_every_post_for_every_viewer(given_posts, held):
     Entitlement.objects.all().delete()

@@ -259,6 +259,12 @@ def test_who_holds_a_right_reads_everything(fan_client, fan, creator_id):
     assert "ETag" not in answer
 
 
+def test_looking_without_reading_follows_the_same_rule(guest_client, subscribers_post):
+    assert guest_client.head(f"/api/v1/posts/{subscribers_post.pk}").status_code == 200
+    assert guest_client.head("/api/v1/feed").status_code == 401
+    assert guest_client.put(f"/api/v1/posts/{subscribers_post.pk}").status_code == 401
+
+
 def test_what_is_not_out_is_not_there(fan_client, guest_client, fan, creator_id):
     gone = factories.published_post(creator_id)
     delete_post(post_id=gone.pk, creator_id=creator_id)
@@ -361,9 +367,10 @@ def test_a_page_costs_as_many_queries_as_one_post(fan_client, fan, creator_id, a
 
 
 def test_own_posts_cost_the_same_for_many(maker_client, maker, django_assert_num_queries):
+    assert maker.is_creator  # asked once, then remembered
     for count in (1, 6):
         for _ in range(count):
             create_post(creator_id=maker.pk, fields={"visibility": "public", "body": "x"})
-        # role, posts, files, tiers, entitlements, likes, tips; the creator profile is remembered
+        # role, posts, files, tiers, entitlements, likes, tips
         with django_assert_num_queries(7):
             maker_client.get("/api/v1/me/posts")

@@ -1,0 +1,84 @@
+"""Staff look at content, and act only through the services."""
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+from uuid_utils.compat import uuid7
+
+from accounts.models import User
+from content.events import PostDeleted, PostUpdated
+from content.models import Comment, Entitlement, LikeSignal, MediaRef, Post, PostLike, PostTip, PostTrend, TierRef
+from content.services.comments import add_comment
+from content.services.likes import like_post
+from eventbus.testing import published
+from tests.content import factories
+
+REGISTERED = [Comment, Entitlement, LikeSignal, MediaRef, Post, PostLike, PostTip, PostTrend, TierRef]
+
+
+@pytest.fixture
+def staff_client(client):
+    client.force_login(User.objects.create_superuser("staff@example.org", "a password", display_name="Staff"))
+    return client
+
+
+def act(client, action, post):
+    address = reverse("admin:content_post_changelist")
+    return client.post(address, {"action": action, "_selected_action": [str(post.pk)]})
+
+
+@pytest.mark.parametrize("model", REGISTERED)
+def test_every_list_can_be_looked_at_and_searched(staff_client, model, public_post, reader):
+    factories.purchase(uuid7(), public_post)
+    factories.media(uuid7())
+    factories.tier(uuid7())
+    like_post(post_id=public_post.pk, viewer=reader)
+    add_comment(post_id=public_post.pk, viewer=reader, body="Hello")
+    address = reverse(f"admin:content_{model._meta.model_name}_changelist")
+
+    assert staff_client.get(address).status_code == 200
+    assert staff_client.get(f"{address}?q={uuid7()}").status_code == 200
+
+
+@pytest.mark.parametrize("model", REGISTERED)
+def test_nothing_is_written_by_hand(staff_client, model, rf):
+    request = rf.get("/")
+    request.user = User.objects.get()
+    model_admin = admin.site.get_model_admin(model)
+
+    assert not model_admin.has_add_permission(request)
+    assert not model_admin.has_change_permission(request)
+    assert not model_admin.has_delete_permission(request)
+
+
+def test_a_post_can_be_looked_at_with_its_parts(staff_client, creator_id):
+    image = factories.media(creator_id)
+    post = factories.published_post(creator_id, media_ids=[image.pk])
+
+    answer = staff_client.get(reverse("admin:content_post_change", args=[post.pk]))
+
+    assert answer.status_code == 200
+    assert str(image) in answer.content.decode()
+
+
+def test_hiding_and_clearing_go_through_the_service(staff_client, public_post):
+    act(staff_client, "hide", public_post)
+    act(staff_client, "clear", public_post)
+
+    assert [event.moderation for event in published(PostUpdated)] == ["hidden", "clear"]
+
+
+def test_taking_down_deletes_and_refunds(staff_client, public_post):
+    act(staff_client, "take_down", public_post)
+
+    assert [event.refund_purchases for event in published(PostDeleted)] == [True]
+
+
+def test_who_may_only_look_cannot_act(client, public_post):
+    user = User.objects.create_user("look@example.org", "a password", display_name="Look", is_staff=True)
+    client.force_login(user)
+
+    act(client, "take_down", public_post)
+
+    assert Post.objects.get().status == "published"
+    assert published() == []
