@@ -35,6 +35,7 @@ class BusSettings:
     relay_batch_max: int = 4000
     relay_idle_seconds: float = 0.02
     delivery_timeout_seconds: float = 30.0
+    compression: str = "none"  # the one that every client can read: kafkajs knows only gzip besides, and gzip is slow
 
     consumer_batch: int = 100
     consumer_wait_seconds: float = 0.1

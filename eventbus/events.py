@@ -46,19 +46,20 @@ class WireEnum(StrEnum):
         return stranger
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class WireMeta(msgspec.StructMeta):
     """Frozen, keyword-only and camelCase in every subclass: msgspec itself does not inherit keyword-only."""
 
-    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Self:
+    def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> "WireMeta":
         settings = {"frozen": True, "kw_only": True, "rename": "camel", **options}
         return super().__new__(mcls, name, bases, namespace, **settings)
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(msgspec.field,))
 class Wire(msgspec.Struct, metaclass=WireMeta):
     """A typed object inside an event."""
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(msgspec.field,))
 class Event(msgspec.Struct, metaclass=WireMeta):
     """Base of all events; subclasses add their fields and carry `@event(...)`.
 

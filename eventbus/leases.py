@@ -10,6 +10,8 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
@@ -140,14 +142,14 @@ class Leases:
         renewed = self._execute(RENEW, [self.duration, self.owner])
         with self._mutex:
             ours = {bucket: epoch for bucket, epoch in renewed if bucket in self._held}
-        self._believe(list(ours.items()), asked_at)
+        self._believe(ours.items(), asked_at)
 
-    def _believe(self, rows: list[tuple[int, int]], asked_at: float) -> None:
+    def _believe(self, rows: Iterable[tuple[int, ...]], asked_at: float) -> None:
         with self._mutex:
             for bucket, epoch in rows:
                 self._held[bucket] = (epoch, asked_at + self.duration * SAFETY)
 
-    def _execute(self, sql: str, parameters: list[object] | None = None) -> list[tuple[int, ...]]:
+    def _execute(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[int, ...]]:
         with connection.cursor() as cursor:
             cursor.execute(sql, parameters)
             return cursor.fetchall() if cursor.description else []

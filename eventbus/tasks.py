@@ -24,6 +24,7 @@ def prune_inbox() -> int:
     while True:
         with connection.cursor() as cursor:
             cursor.execute(PRUNE, [horizon, BATCH])
-            pruned += cursor.rowcount
-            if cursor.rowcount < BATCH:
-                return pruned
+            gone: int = cursor.rowcount
+        pruned += gone
+        if gone < BATCH:
+            return pruned

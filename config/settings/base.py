@@ -187,6 +187,7 @@ EVENTBUS: dict[str, Any] = {
     "replication_factor": env.int("KAFKA_REPLICATION_FACTOR", default=1),
     "min_insync_replicas": env.int("KAFKA_MIN_INSYNC_REPLICAS", default=1),
     "group_protocol": env.str("KAFKA_GROUP_PROTOCOL", default="consumer"),
+    "compression": env.str("KAFKA_COMPRESSION", default="none"),
     "fetch_wait_ms": env.int("KAFKA_FETCH_WAIT_MS", default=50),
     "max_event_bytes": env.int("EVENTBUS_MAX_EVENT_BYTES", default=900_000),
     "retry_attempts": env.int("EVENTBUS_RETRY_ATTEMPTS", default=8),

@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import django
 
@@ -17,6 +18,9 @@ from devstack.demo.story import Story
 from devstack.output import Output
 from devstack.programs import PROJECT
 from devstack.stack import Stack
+
+if TYPE_CHECKING:
+    from devstack.demo.watcher import Watcher
 
 ADMIN = "admin@example.com"
 QUIET_SECONDS = 15.0
@@ -74,7 +78,7 @@ def play(stack: Stack, output: Output) -> int:
     return summary(story, watcher, output)
 
 
-def summary(story: Story, watcher: "Watcher", output: Output) -> int:  # noqa: F821
+def summary(story: Story, watcher: "Watcher", output: Output) -> int:
     """Print what was seen; 1 when anything is missing."""
     from devstack.demo.watcher import percentile
     from eventbus.events import registered

@@ -55,9 +55,7 @@ class Watcher:
         self._mutex = threading.Lock()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._tail, self._read_inbox)]
         self._groups = {
-            topic: {
-                room.group_id for name, room in bus_settings().rooms.items() if topic in handlers_of(name)
-            }
+            topic: {room.group_id for name, room in bus_settings().rooms.items() if topic in handlers_of(name)}
             for topic in registered()
         }
 

@@ -91,7 +91,8 @@ class EventConsumer:
         self._consumer.pause(held)
         stray = self._consumer.poll(seconds)
         if stray is not None and stray.error() is None:  # a partition assigned meanwhile: read it again later
-            self._consumer.seek(TopicPartition(stray.topic(), stray.partition(), stray.offset()))
+            again = message_from(stray)
+            self._consumer.seek(TopicPartition(again.topic, again.partition, again.offset))
         self._consumer.resume(self._consumer.assignment())
 
     def owns(self, message: Message) -> bool:

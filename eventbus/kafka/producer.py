@@ -46,7 +46,7 @@ class EventProducer:
                 "acks": "all",
                 "partitioner": "murmur2_random",
                 "linger.ms": 0,  # each batch ends in a flush, so lingering would only add latency
-                "compression.type": "lz4",
+                "compression.type": bus_settings().compression,
                 "delivery.timeout.ms": int(timeout * 1000),
                 "queue.buffering.max.kbytes": 65_536,
                 "error_cb": self.connection.on_error,
