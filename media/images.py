@@ -157,7 +157,7 @@ def in_standard_colours(image: Image.Image) -> Image.Image:
         image = image.convert(mode)
     if profile and len(profile) <= MAX_PROFILE_BYTES:
         image = with_profile_applied(image, profile)
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)  # convert() would copy 40 megapixels
 
 
 def with_profile_applied(image: Image.Image, profile: bytes) -> Image.Image:
