@@ -53,9 +53,12 @@ class EventConsumer:
         return {"group.protocol": "consumer"}
 
     def take(self, limit: int, seconds: float) -> list[Message]:
-        """Up to `limit` messages, waiting at most `seconds` for the first batch of them."""
+        """Up to `limit` messages: what is here now, waiting at most `seconds` for the first of them."""
+        first = self._consumer.poll(seconds)
+        if first is None:
+            return []
         taken = []
-        for raw in self._consumer.consume(limit, seconds):
+        for raw in [first, *self._consumer.consume(limit - 1, 0.0)]:  # `consume` with a wait would wait for them all
             error = raw.error()
             if error is None:
                 taken.append(message_from(raw))
