@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 from django.db import connection
@@ -25,6 +24,7 @@ from eventbus.messages import Message
 HANDLED = """
 SELECT id, event_id, "group", coalesce({commit}, handled_at) FROM eventbus_inboxevent WHERE id > %s ORDER BY id
 """
+LATE_COMMITS = 500  # rows whose ids were drawn early may be committed late, so the last ones are read again
 
 
 class Envelope(msgspec.Struct):
@@ -106,23 +106,20 @@ class Watcher:
 
     def _read_inbox(self) -> None:
         query, last = HANDLED.format(commit=commit_clock()), 0
-        rows: list[Any] = []
         with connection.cursor() as cursor:
             while not self._stop.wait(0.03):
-                cursor.execute(query, [last])
-                rows += cursor.fetchall()
-                last = max([last, *(row[0] for row in rows)])
-                rows = [row for row in rows if not self._note(*row[1:])]
+                cursor.execute(query, [last - LATE_COMMITS])
+                for number, event_id, group, handled_at in cursor.fetchall():
+                    last = max(last, number)
+                    self._note(event_id, group, handled_at)
                 self._tell()
         connection.close()
 
-    def _note(self, event_id: str, group: str, handled_at: datetime) -> bool:
+    def _note(self, event_id: str, group: str, handled_at: datetime) -> None:
         with self._mutex:
             seen = self.sightings.get(event_id)
-            if seen is None:
-                return False
-            seen.handled[group] = (handled_at.astimezone(UTC) - seen.recorded_at).total_seconds() * 1000
-            return True
+            if seen is not None:
+                seen.handled[group] = (handled_at.astimezone(UTC) - seen.recorded_at).total_seconds() * 1000
 
     def _tell(self) -> None:
         with self._mutex:
