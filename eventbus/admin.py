@@ -20,7 +20,6 @@ from eventbus.models import (
     RelayWorker,
 )
 
-
 if TYPE_CHECKING:  # generic to the type checker only
     ModelAdmin = admin.ModelAdmin[Any]
 else:

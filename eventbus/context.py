@@ -16,7 +16,7 @@ class EventContext:
     traceparent: str = ""
 
 
-_current: ContextVar[EventContext] = ContextVar("event_context", default=EventContext())
+_current: ContextVar[EventContext] = ContextVar("event_context", default=EventContext())  # noqa: B039 - it is frozen
 
 
 def current_context() -> EventContext:

@@ -1,7 +1,7 @@
 """What an event is: a frozen, typed fact that reads the same in every language.
 
-On the wire an event is one flat JSON object with camelCase keys. `id`, `version`, `timestamp` and `sequence` come first,
-then the event's own fields, every one always present (a nullable one as `null`). The topic is the event's type.
+On the wire an event is one flat JSON object with camelCase keys. `id`, `version`, `timestamp` and `sequence` come
+first, then the event's own fields, every one always present (a nullable one as `null`). The topic is the event's type.
 
     @event("payment.completed", version="1.0", key="reference_id", aggregate="payment", aggregate_id="payment_id")
     class PaymentCompleted(Event):
@@ -118,8 +118,8 @@ class EventSpec:
     def decode(self, value: bytes | None, *, fallback_id: str) -> Event:
         """The event in a message's value, lifted from older versions; `fallback_id` names it when the value does not.
 
-        Raises DecodeError, saying what is wrong, when the value is not JSON, lacks a field, holds a wrong type, or is of a
-        major version that nobody here reads.
+        Raises DecodeError, saying what is wrong, when the value is not JSON, lacks a field, holds a wrong type, or is
+        of a major version that nobody here reads.
         """
         if value is None:
             raise DecodeError(f"{self.topic}: the message has no value")
@@ -139,7 +139,7 @@ class EventSpec:
         head = _head_decoder.decode(value)
         text = head.version if isinstance(head.version, str) and head.version else "1.0"
         major = text.partition(".")[0]
-        if not major.isdecimal() or len(major) > 4:
+        if not major.isdecimal() or len(major) > MAX_MAJOR_DIGITS:
             raise DecodeError(f"{self.topic}: version {text[:20]!r} is not of the form MAJOR.MINOR")
         identifier = head.id if isinstance(head.id, str) else ""
         if len(identifier) > MAX_ID_LENGTH:
@@ -164,6 +164,7 @@ class EventSpec:
 
 
 MAX_ID_LENGTH = 100
+MAX_MAJOR_DIGITS = 4
 
 
 class _Head(msgspec.Struct):
@@ -187,8 +188,9 @@ def event(
 ) -> Callable[[EventClass], EventClass]:
     """Register an event class under its topic.
 
-    `key` names the attribute whose value is the partition key; `aggregate_id` the attribute (or attributes) that identify
-    the aggregate, the key by default; Kafka keeps the topic for `retention_days`; `upcasters[n]` turns a raw object of major version n into one of n + 1.
+    `key` names the attribute whose value is the partition key; `aggregate_id` the attribute (or attributes) that
+    identify the aggregate, the key by default; Kafka keeps the topic for `retention_days`; `upcasters[n]` turns a raw
+    object of major version n into one of n + 1.
     """
 
     def register(event_class: EventClass) -> EventClass:

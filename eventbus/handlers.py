@@ -16,8 +16,8 @@ _handlers: dict[str, dict[str, list[Handler]]] = {}
 def handles(*event_classes: type[Event]) -> Callable[[HandlerFunction], HandlerFunction]:
     """Let this function answer these events as its room's consumer group.
 
-    It runs inside the transaction that also records the event as handled. It may raise DomainError (dead letter at once),
-    NotYetError (wait) or anything else (retry with backoff); its effects are rolled back then.
+    It runs inside the transaction that also records the event as handled. It may raise DomainError (dead letter at
+    once), NotYetError (wait) or anything else (retry with backoff); its effects are rolled back then.
     """
 
     def register(function: HandlerFunction) -> HandlerFunction:

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 class OutboxEvent(models.Model):
     """A committed event that Kafka has not acknowledged yet; the row goes when it has.
 
-    `id` is drawn under the aggregate's lock, so among the visible rows of one key it gives the order of their transactions.
+    `id` is drawn under the aggregate's lock, so among one key's visible rows it gives the order of their transactions.
     """
 
     id = models.BigAutoField(primary_key=True)

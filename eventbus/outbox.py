@@ -19,8 +19,8 @@ from eventbus.models import OutboxEvent
 def publish(*events: Event) -> None:
     """Write the events to the outbox, in this order, with one statement, inside the caller's transaction.
 
-    Raises OutsideTransactionError, UnregisteredEventError, OversizedEventError or PublishError (no key, an id that is not a
-    UUID) at the call, where the mistake is; nothing is written then.
+    Raises OutsideTransactionError, UnregisteredEventError, OversizedEventError or PublishError (no key, an id that is
+    not a UUID) at the call, where the mistake is; nothing is written then.
     """
     if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
         names = ", ".join(type(event).__name__ for event in events)

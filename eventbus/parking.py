@@ -1,7 +1,7 @@
 """Parked keys and dead letters: what could not be handled waits here, in key order, until it can or a person decides.
 
-The first failing message of a (group, topic, key) is its head and is retried with growing delay; later messages of that key
-queue behind it. After the last attempt the head is a dead letter and the key stays parked, unless its group is named in
+The first failing message of a (group, topic, key) is its head and is retried with growing delay; later messages of that
+key queue behind it. After the last attempt the head is a dead letter and the key stays parked, unless its group is named in
 `continue_past_dead`. A message joins a parked key, and a key is set free, only under the key's advisory lock, so a late
 follower cannot be left without a head.
 """
@@ -72,7 +72,7 @@ def retry_due(group: str, answer: Callable[[Delivery], None], *, limit: int) -> 
             return made
         try:
             _finish_attempt(head, answer)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is recorded on its head
+        except Exception as error:
             if not connection.in_atomic_block and not connection.is_usable():
                 raise
             _record_failure(head, error)
@@ -219,7 +219,7 @@ def _row(group: str, delivery: Delivery, **fields: object) -> ParkedEvent:
 
 def delivery_of(parked: ParkedEvent) -> Delivery:
     """The message as it came, read again: a parked event may have become readable by an upgrade."""
-    delivery = read(
+    return read(
         Message(
             topic=parked.topic,
             partition=parked.partition,
@@ -229,7 +229,6 @@ def delivery_of(parked: ParkedEvent) -> Delivery:
             headers=parked.headers,
         )
     )
-    return delivery
 
 
 def _described(error: Exception) -> dict[str, str]:

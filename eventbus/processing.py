@@ -67,7 +67,7 @@ class Processor:
             guarded(lambda: _atomically(work))
         except DatabaseUnavailableError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is parked with it
+        except Exception as error:
             return error
         return None
 
@@ -85,7 +85,7 @@ class Processor:
                 self.answer(delivery)
 
     def _claim(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """The deliveries that this group has not seen, each once; concurrent claims of one event wait for each other."""
+        """The deliveries new to this group, each once; concurrent claims of one event wait for each other."""
         by_id: dict[str, Delivery] = {}
         for delivery in deliveries:
             by_id.setdefault(delivery.event_id, delivery)

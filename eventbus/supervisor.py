@@ -85,7 +85,7 @@ class Supervisor:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                logger.error(
+                logger.warning(
                     "process %d did not stop in time and is killed; its batch will be handled again", process.pid
                 )
                 process.kill()

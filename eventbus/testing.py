@@ -1,4 +1,4 @@
-"""For every room's tests: see what was published, deliver events through the real consumer code with the JSON round trip.
+"""For every room's tests: see what was published, deliver it through the real consumer code with the JSON round trip.
 
 subscribe(...)
 [created] = published(SubscriptionCreated)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from PIL import Image
 
@@ -11,6 +12,8 @@ from devstack.output import Output
 
 MONTHLY = {"amount": 500, "currency": "USD"}
 PRICE = {"amount": 300, "currency": "USD"}
+TIP = 250
+WEB_WIDTH = 1280
 EXPECTED_MONTHLY = {"expected_amount": 500, "expected_currency": "USD"}
 EXPECTED_PRICE = {"expected_amount": 300, "expected_currency": "USD"}
 
@@ -94,16 +97,16 @@ class Story:
         media = finn.get(f"/posts/{self.posts['ppv']}")["media"][0]["id"]
         address = finn.get(f"/posts/{self.posts['ppv']}/media/{media}/url", variant="web_1280")["url"]
         picture = Image.open(io.BytesIO(finn.bytes_of(address)))
-        self.check("the photo opens, smaller and without its EXIF", picture.width == 1280 and not picture.getexif())
+        self.check("the photo opens, smaller, without EXIF", picture.width == WEB_WIDTH and not picture.getexif())
 
     def the_fan_is_generous(self) -> None:
         """Finn tips, likes, takes the like back, likes again, and comments."""
         finn, mia = self.people["Finn"], self.people["Mia"]
         post = self.posts["subscribers"]
-        tip = {"recipient_id": mia.id, "post_id": post, "amount": 250, "currency": "USD"}
+        tip = {"recipient_id": mia.id, "post_id": post, "amount": TIP, "currency": "USD"}
         sent = finn.post("/tips", {**tip, "payment_method_id": self.posts["method"], "message": "Thank you!"})["id"]
         self.await_effect("the tip is paid", lambda: finn.get(f"/tips/{sent}")["status"] == "completed")
-        self.await_effect("the creator sees the tip at her post", lambda: tips_of(mia, post) == 250)
+        self.await_effect("the creator sees the tip at her post", lambda: tips_of(mia, post) == TIP)
         finn.put(f"/posts/{post}/like")
         finn.delete(f"/posts/{post}/like")
         self.check("a like counts once", finn.put(f"/posts/{post}/like")["like_count"] == 1)
@@ -138,8 +141,8 @@ class Story:
         self.await_effect("the second photo is ready", lambda: mia.get(f"/media/{picture}")["status"] == "ready")
         post = self.publish("public", "Not for long", media_ids=[picture])
         mia.delete(f"/posts/{post}")
-        self.check("the deleted post is gone", self.people["Finn"].status_of(f"/posts/{post}") == 404)
-        self.await_effect("its photo is gone too", lambda: mia.status_of(f"/media/{picture}") == 404)
+        self.check("the deleted post is gone", self.people["Finn"].status_of(f"/posts/{post}") == HTTPStatus.NOT_FOUND)
+        self.await_effect("its photo is gone too", lambda: mia.status_of(f"/media/{picture}") == HTTPStatus.NOT_FOUND)
 
     def the_creator_gives_money_back(self) -> None:
         """Mia refunds the purchase, which takes the access back."""

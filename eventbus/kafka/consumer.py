@@ -75,7 +75,7 @@ class EventConsumer:
         return taken
 
     def done(self, messages: Iterable[Message]) -> None:
-        """Everything up to and including these messages is handled; a partition lost meanwhile is left to its new owner."""
+        """Everything up to these messages is handled; a partition lost meanwhile is left to its new owner."""
         highest: dict[tuple[str, int], int] = {}
         for message in messages:
             place = (message.topic, message.partition)

@@ -30,8 +30,8 @@ PERMANENT = frozenset(
 class EventProducer:
     """An idempotent producer that reports each message's fate once, from inside `send` or `wait`.
 
-    With the gapless guarantee a refused message ends the whole producer, so that nothing of its partition is written past
-    it: `broken` then says why, everything queued is reported as failed, and the owner builds another producer.
+    With the gapless guarantee a refused message ends the whole producer, so that nothing of its partition is written
+    past it: `broken` then says why, everything queued is reported as failed, and the owner builds another producer.
     """
 
     def __init__(self) -> None:

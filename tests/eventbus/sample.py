@@ -30,7 +30,8 @@ def remember(counted: Counted) -> None:
             [counted.id, counted.counter_id, counted.number],
         )
     if counted.number in troubles:
-        raise troubles[counted.number]()
+        error = troubles[counted.number]()
+        raise error
 
 
 def effects() -> list[tuple[UUID, int]]:

@@ -29,4 +29,4 @@ class Command(BaseCommand):
         try:
             self.stdout.write(f"Published {relay.drain()} events.")
         except EventBusError as error:
-            raise CommandError(f"{error} – what was not acknowledged is still in the outbox") from error
+            raise CommandError(f"{error} - what was not acknowledged is still in the outbox") from error
