@@ -1,8 +1,8 @@
 """Parked keys and dead letters: what could not be handled waits here, in key order, until it can or a person decides.
 
 The first failing message of a (group, topic, key) is its head and is retried with growing delay; later messages of that
-key queue behind it. After the last attempt the head is a dead letter and the key stays parked, unless its group is named in
-`continue_past_dead`. A message joins a parked key, and a key is set free, only under the key's advisory lock, so a late
+key queue behind it. After the last attempt the head is a dead letter and the key stays parked, unless its group is named
+in `continue_past_dead`. A message joins a parked key, and a key is set free, only under the key's advisory lock, so a late
 follower cannot be left without a head.
 """
 
