@@ -126,7 +126,12 @@ def keep_processed_media(event: MediaProcessed) -> None:
 @handles(MediaDeleted)
 def drop_media(event: MediaDeleted) -> None:
     """Take a file that is gone out of every post."""
-    references.drop_media(media_id=event.media_id, sequence=event.sequence, owner_id=event.owner_id)
+    references.drop_media(
+        media_id=event.media_id,
+        sequence=event.sequence,
+        owner_id=event.owner_id,
+        kind=event.kind.value if event.kind in set(MediaKind) else "",
+    )
 
 
 @handles(PostLiked)

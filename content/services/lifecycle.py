@@ -42,11 +42,11 @@ def withdraw_post(*, post_id: UUID, creator_id: UUID) -> Post:
 
 @transaction.atomic
 def delete_post(*, post_id: UUID, creator_id: UUID) -> Post:
-    """Delete a post for its creator, unless somebody has bought it."""
+    """Delete a post for its creator, unless it is known to be bought; a purchase not heard of yet is refunded."""
     post = get_object_or_404(Post.objects.of_creator(creator_id).locked(), pk=post_id)
     if Entitlement.objects.purchases_of(post.pk).live(timezone.now()).exists():
         raise HasPurchasesError
-    return bury(post, deleted_by=DeletedBy.CREATOR, reason=DeletionReason.OWNER_REQUEST, refund_purchases=False)
+    return bury(post, deleted_by=DeletedBy.CREATOR, reason=DeletionReason.OWNER_REQUEST, refund_purchases=True)
 
 
 @transaction.atomic

@@ -60,9 +60,20 @@ def keep_processed_media(
 
 
 @transaction.atomic
-def drop_media(*, media_id: UUID, sequence: int, owner_id: UUID) -> None:
-    """Store that a file is gone and take it out of every post; a post left with nothing becomes a draft."""
-    values = {"owner_id": owner_id, "status": MediaRef.Status.DELETED, "variants": []}
+def drop_media(*, media_id: UUID, sequence: int, owner_id: UUID, kind: str) -> None:
+    """Store that a file is gone and take it out of every post; a post left with nothing becomes a draft.
+
+    The tombstone keeps no measures, so it is the same whether the file's other events come before it or after.
+    """
+    values = {
+        "owner_id": owner_id,
+        "kind": kind,
+        "status": MediaRef.Status.DELETED,
+        "width": None,
+        "height": None,
+        "duration_ms": None,
+        "variants": [],
+    }
     if not MediaRef.objects.keep_newest(key={"media_id": media_id}, sequence=sequence, values=values):
         return
     for post in posts_with(media_id).exclude(status=Post.Status.DELETED):

@@ -11,6 +11,7 @@ from api.money import EXPONENTS
 from payments.models.orders import PaymentOrder, PaymentOrderQuerySet
 from payments.models.projections import PostOffer
 from payments.models.refunds import Refund
+from payments.models.sales import Sale
 from payments.services.orders import close_order
 from payments.services.refunds import give_back_all
 
@@ -68,15 +69,22 @@ def offer_post(*, fact: PostFact) -> PostOffer:
 def close_offer(
     *, post_id: UUID, creator_id: UUID, sequence: int, deleted_at: datetime, refund_purchases: bool
 ) -> PostOffer:
-    """Take a deleted post off sale for ever; refund what was bought after its end, or all of it when so asked."""
+    """Take a deleted post off sale for ever; refund what was bought after its end, or all of it when so asked.
+
+    A purchase that a partial refund has revoked was settled then. The tombstone keeps no price, so it is the same
+    whether the post's other events come before it or after.
+    """
     offer = lock_offer(post_id=post_id, creator_id=creator_id)
     offer.on_sale = False
+    offer.amount = offer.currency = None
+    offer.price_version, offer.included_tier_ids = 0, []
     offer.deleted_at = offer.deleted_at or deleted_at
     offer.source_sequence = max(offer.source_sequence, sequence)
-    offer.save(update_fields=["on_sale", "deleted_at", "source_sequence"])
+    offer.save(update_fields=[*SNAPSHOT_FIELDS, "deleted_at"])
     cancel_open_purchases(offer)
     owed = Q() if refund_purchases else Q(completed_at__gte=offer.deleted_at)
-    orders = orders_of(offer).captured().filter(owed).order_by("pk").select_for_update()
+    held = orders_of(offer).captured().filter(owed, postpurchase__status=Sale.Status.COMPLETED)
+    orders = held.order_by("pk").select_for_update(of=("self",))
     give_back_all(orders, reason=Refund.Reason.POST_UNAVAILABLE)
     return offer
 

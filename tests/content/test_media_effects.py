@@ -1,13 +1,15 @@
 """What happens to a file happens to the posts that show it."""
 
+from itertools import permutations
 from threading import Barrier, Thread
 
 import pytest
 from django.db import connection
+from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from content.events import ContentType, PostStatus, PostUpdated
-from content.models import Post
+from content.models import MediaRef, Post
 from content.services.lifecycle import delete_post, publish_post
 from content.services.references import keep_processed_media
 from eventbus.testing import deliver, published
@@ -124,6 +126,22 @@ def test_a_deleted_post_hears_nothing_more(creator_id):
     deliver(deleted(image), to="content")
 
     assert published() == []
+
+
+def test_a_deleted_file_is_the_same_tombstone_in_any_order(creator_id):
+    image = uuid7()
+    events = [
+        factories.media_uploaded(media_id=image, owner_id=creator_id, sequence=1),
+        factories.media_processed(media_id=image, owner_id=creator_id, sequence=2),
+        factories.media_deleted(media_id=image, owner_id=creator_id, sequence=3),
+    ]
+    found = []
+    for order_of in permutations(events):
+        MediaRef.objects.all().delete()
+        deliver(*(replace(event, id=str(uuid7())) for event in order_of), to="content")
+        found += MediaRef.objects.values_list("kind", "status", "width", "height", "variants", "source_sequence")
+
+    assert found == [("image", "deleted", None, None, [], 3)] * 6
 
 
 @pytest.mark.django_db(transaction=True)

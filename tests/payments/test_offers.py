@@ -11,6 +11,7 @@ from payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded, Po
 from payments.models.projections import PostOffer
 from payments.models.refunds import Refund
 from payments.services.charging import ask, charge_of, claim
+from payments.services.refunds import refund_payment
 from tests.accounts.factories import make_user
 from tests.payments.factories import PostStory, make_method, make_purchase
 
@@ -103,6 +104,7 @@ def test_a_deleted_post_is_never_offered_again_in_any_order(creator):
 
         offer = PostOffer.objects.get(pk=post.post_id)
         assert (offer.on_sale, offer.deleted_at) == (False, events[2].deleted_at), order_of
+        assert (offer.amount, offer.currency, offer.price_version) == (None, None, 0), order_of
 
 
 def test_off_sale_cancels_what_is_open_and_honours_what_is_at_the_gateway(fan, post, on_sale, method, background):
@@ -156,6 +158,19 @@ def test_a_deletion_refunds_what_was_bought_after_it_or_all(bought, tell, bought
     bought.refresh_from_db()
     assert bought.status == ("refunded" if refunded else "completed")
     assert [event.revoke_access for event in published(PaymentRefunded)] == ([True] if refunded else [])
+
+
+def test_a_deletion_leaves_what_a_partial_refund_has_settled(bought, tell, background):
+    with background():
+        refund_payment(
+            order_id=bought.order_id, amount=100, reason="requested_by_customer", revoke_access=True, source="payee"
+        )
+
+    tell(refund_purchases=True)
+
+    bought.order.refresh_from_db()
+    assert (bought.order.status, bought.order.refunded_amount) == ("partially_refunded", 100)
+    assert [refund.amount for refund in Refund.objects.all()] == [100]
 
 
 def test_many_purchases_are_given_back_with_few_queries(post, many_buyers, django_assert_max_num_queries):
