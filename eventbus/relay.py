@@ -178,7 +178,8 @@ class Relay:
 
         def fetch() -> list[Row]:
             connection.ensure_connection()
-            with psycopg.Cursor(connection.connection) as cursor:  # Django's own cursors cannot fetch binary rows
+            # Django's own cursors cannot fetch binary rows, and only they translate psycopg's errors by themselves.
+            with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
                 set_json_loads(_headers.decode, cursor)
                 cursor.execute(FETCH, [buckets, per_bucket], binary=True)
                 return [Row(*columns) for columns in cursor.fetchall()]

@@ -1,0 +1,134 @@
+"""Real processes, killed in the middle of traffic: nothing lost, nothing doubled."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.flows.platform import Platform, at_once, eventually, new_tier, running_platform, subscribe
+
+pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("flow")]
+
+FANS = 24
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    with running_platform() as running:
+        yield running
+
+
+def kill_one_consumer(platform: Platform) -> bool:
+    """kill -9 one room's consumer, whose supervisor lives on."""
+    supervisor = platform.stack.process("consumers").pid
+    children = psutil.Process(supervisor).children(recursive=True) if supervisor else []
+    rooms = [child for child in children if "run_consumers" in child.cmdline()]
+    for child in rooms[-1:]:
+        child.kill()
+    return bool(rooms)
+
+
+def kill_one_after_another(platform: Platform, done: threading.Event) -> list[str]:
+    """kill -9 each kind of process in turn, and a single consumer among them, until told to stop."""
+    killed: list[str] = []
+    while not done.is_set():
+        for name in ("one consumer", "relay", "web", "worker", "consumers"):
+            if done.wait(2.5):
+                break
+            if name != "one consumer":
+                platform.stack.process(name).kill()
+            elif not kill_one_consumer(platform):
+                continue
+            killed.append(name)
+    return killed
+
+
+def test_kill_9_on_every_process_loses_nothing_and_doubles_nothing(platform: Platform) -> None:
+    people = platform.people("creator", *(f"fan{n}" for n in range(FANS)))
+    tier = new_tier(people["creator"])
+    fans = [people[f"fan{n}"] for n in range(FANS)]
+    done, killed = threading.Event(), []
+    killer = threading.Thread(target=lambda: killed.extend(kill_one_after_another(platform, done)))
+    killer.start()
+    try:
+        at_once(lambda fan: subscribe(fan, tier), fans)
+        tips = {"recipient_id": people["creator"].id, "amount": 100, "currency": "USD"}
+        at_once(
+            lambda fan: fan.post(
+                "/tips", {**tips, "payment_method_id": fan.get("/payment-methods")["results"][0]["id"]}
+            ),
+            fans,
+        )
+    finally:
+        time.sleep(8)
+        done.set()
+        killer.join()
+
+    assert {"relay", "consumers", "web", "worker", "one consumer"} <= set(killed)
+    settled = "SELECT count(*) FROM payments_paymentorder WHERE status <> 'succeeded'"
+    assert eventually(lambda: platform.rows(settled) == [(0,)], seconds=120)
+    active = "SELECT count(*) FROM subscriptions_subscription WHERE status = 'active'"
+    assert eventually(lambda: platform.rows(active) == [(FANS,)], seconds=60)
+    assert eventually(platform.is_quiet, seconds=60)
+
+    assert platform.rows(
+        "SELECT kind, count(*), count(DISTINCT reference_id) FROM payments_paymentorder GROUP BY kind ORDER BY kind"
+    ) == [("subscription", FANS, FANS), ("tip", FANS, FANS)]
+    assert platform.rows("SELECT status, count(*) FROM payments_sandboxcharge GROUP BY status") == [
+        ("captured", 2 * FANS)
+    ]
+    assert platform.rows("SELECT count(*), count(DISTINCT subscription_id) FROM subscriptions_subscriptionperiod") == [
+        (FANS, FANS)
+    ]
+    assert platform.rows(
+        "SELECT kind, count(*), count(DISTINCT source_id) FROM content_entitlement"
+        " WHERE valid_until > now() GROUP BY kind"
+    ) == [("subscription", FANS, FANS)]
+    assert platform.rows(
+        'SELECT max(n) FROM (SELECT count(*) n FROM eventbus_inboxevent GROUP BY "group", event_id) s'
+    ) == [(1,)]
+
+
+def test_the_web_goes_on_writing_while_no_broker_answers(platform: Platform) -> None:
+    people = platform.people("creator-outage", "fan-outage")
+    tier = new_tier(people["creator-outage"])
+    assert eventually(platform.is_quiet)
+    platform.stack.stop_process("broker")
+
+    subscription = subscribe(people["fan-outage"], tier)
+    time.sleep(4)
+
+    waiting = platform.rows("SELECT topic FROM eventbus_outboxevent ORDER BY id")
+    assert waiting == [("subscription.created",)]
+    said = [line for line in platform.log("relay").splitlines() if "waiting for Kafka" in line]
+    assert 1 <= len(said) <= 2
+    platform.stack.start_process("broker")
+    path = f"/subscriptions/{subscription}"
+    assert eventually(lambda: people["fan-outage"].get(path)["status"] == "active", seconds=60)
+    assert "Kafka is back" in platform.log("relay")
+
+
+def test_every_process_waits_for_the_database_and_goes_on(platform: Platform) -> None:
+    people = platform.people("creator-database", "fan-database")
+    tier = new_tier(people["creator-database"])
+    assert eventually(platform.is_quiet)
+    starts = {name: platform.stack.process(name).starts for name in ("relay", "consumers")}
+    platform.stack.stop_process("postgres")
+    time.sleep(4)
+    platform.stack.start_process("postgres")
+
+    subscription = subscribe(people["fan-database"], tier)
+
+    path = f"/subscriptions/{subscription}"
+    assert eventually(lambda: people["fan-database"].get(path)["status"] == "active", seconds=60)
+    assert {name: platform.stack.process(name).starts for name in starts} == starts
+    assert "waiting for the database" in platform.log("relay")
+    assert "the database is back" in platform.log("relay")
+
+
+def test_commands_name_what_is_wrong(platform: Platform) -> None:
+    assert "There is no room 'nowhere'" in platform.manage("run_consumers", "nowhere", check=False)
+    assert "All 19 topics are as planned." in platform.manage("sync_topics")
+    assert "relay" in platform.manage("bus_status")
