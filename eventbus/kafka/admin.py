@@ -1,5 +1,6 @@
 """Questions to the cluster and changes of it: topics, partitions, lag, and a look at messages."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,6 +24,13 @@ from eventbus.kafka.consumer import message_from
 from eventbus.messages import Message
 
 TIMEOUT_SECONDS = 10.0
+COORDINATOR_COMES = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +112,20 @@ class Cluster:
         return [TopicLag(group, topic, end - done, done, end) for topic, (done, end) in sorted(sums.items())]
 
     def _committed(self, group: str, parts: list[TopicPartition]) -> dict[tuple[str, int], int]:
-        request = [ConsumerGroupTopicPartitions(group, parts)]
-        try:
+        """What the group committed; a coordinator that is still loading is asked again."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            request = [ConsumerGroupTopicPartitions(group, parts)]
             future = self._admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_SECONDS)[group]
-            answer = future.result()
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
-            raise _unavailable(error) from error
-        return {(p.topic, p.partition): p.offset for p in answer.topic_partitions}
+            try:
+                return {(p.topic, p.partition): p.offset for p in future.result().topic_partitions}
+            except KafkaException as error:
+                code = error.args[0].code()
+                if code == KafkaError.GROUP_ID_NOT_FOUND:
+                    return {}
+                if code not in COORDINATOR_COMES or time.monotonic() > deadline:
+                    raise _unavailable(error) from error
+            time.sleep(0.2)
 
     def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         futures = self._admin.list_offsets(dict.fromkeys(parts, spec), request_timeout=TIMEOUT_SECONDS)
