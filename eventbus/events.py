@@ -194,14 +194,8 @@ def event(
     """
 
     def register(event_class: EventClass) -> EventClass:
-        attributes = set(event_class.__struct_fields__)
-        identity = (aggregate_id,) if isinstance(aggregate_id, str) else aggregate_id
-        identity = identity if identity != ("",) else (key,)
-        for name in (key, *identity):
-            if name not in attributes:
-                raise CatalogError(f"{event_class.__name__} has no field {name!r}, which its @event names")
-        if topic in _registered and _registered[topic].event_class.__qualname__ != event_class.__qualname__:
-            raise CatalogError(f"{topic} is already the topic of {_registered[topic].event_class.__name__}")
+        identity = (aggregate_id or key,) if isinstance(aggregate_id, str) else aggregate_id
+        _require_free_place(event_class, topic, names=(key, *identity))
         _registered[topic] = event_class.spec = EventSpec(
             topic=topic,
             version=version,
@@ -217,6 +211,14 @@ def event(
         return event_class
 
     return register
+
+
+def _require_free_place(event_class: type[Event], topic: str, *, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in event_class.__struct_fields__:
+            raise CatalogError(f"{event_class.__name__} has no field {name!r}, which its @event names")
+    if topic in _registered and _registered[topic].event_class.__qualname__ != event_class.__qualname__:
+        raise CatalogError(f"{topic} is already the topic of {_registered[topic].event_class.__name__}")
 
 
 def spec_of(event_class: type[Event]) -> EventSpec:

@@ -32,12 +32,6 @@ SIGNED = [
     OpenApiParameter(name, OpenApiTypes.STR, required=True, description="As it stands in the signed address.")
     for name in ("viewer", "expires", "signature")
 ]
-LOCKED_DOWN = {
-    "Cache-Control": "private, no-store",
-    "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Cross-Origin-Resource-Policy": "same-site",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class MediaListView(ListAPIView[MediaAsset]):
@@ -139,6 +133,6 @@ class MediaFileView(APIView):
             stream = storage.open_stored(found.storage_key)
         except FileNotFoundError as error:  # deleted between the two lines above
             raise Http404 from error
-        response = FileResponse(stream, content_type=found.mime, headers=LOCKED_DOWN)
+        response = FileResponse(stream, content_type=found.mime, headers=conf.LOCKED_DOWN)
         response["Content-Disposition"] = 'inline; filename="media.webp"'
         return response

@@ -30,9 +30,8 @@ def send_tip(
     is_anonymous: bool = False,
 ) -> Tip:
     """Start a creator's tip; its order is charged after the commit."""
-    refuse_unless_giveable(
-        sender_id=sender_id, recipient_id=recipient_id, amount=amount, currency=currency, post_id=post_id
-    )
+    require_in_range(amount=amount, currency=currency)
+    refuse_unless_giveable(sender_id=sender_id, recipient_id=recipient_id, post_id=post_id)
     tip_id = uuid7()
     order = new_order(
         kind=PaymentOrder.Kind.TIP,
@@ -61,15 +60,12 @@ def send_tip(
     return tip
 
 
-def refuse_unless_giveable(
-    *, sender_id: UUID, recipient_id: UUID, amount: int, currency: str, post_id: UUID | None
-) -> None:
+def refuse_unless_giveable(*, sender_id: UUID, recipient_id: UUID, post_id: UUID | None) -> None:
     """Every reason why this tip cannot be given, the first that holds."""
     if sender_id == recipient_id:
         raise SelfTipError
     if not is_creator(recipient_id):
         raise RecipientCannotReceiveError
-    require_in_range(amount=amount, currency=currency)
     if post_id is not None and not is_post_of(post_id, creator_id=recipient_id):
         raise PostMismatchError
     refuse_card_testing(payer_id=sender_id)

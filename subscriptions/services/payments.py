@@ -121,7 +121,7 @@ def apply_refund(
     payment = heard_of(payment_id, subscription)
     payment.refunded_at = min(payment.refunded_at or refunded_at, refunded_at)
     payment.access_revoked = payment.access_revoked or revoke_access
-    payment.save()
+    keep(payment, "refunded_at", "access_revoked")
     period = SubscriptionPeriod.objects.filter(payment=payment).first()
     if period is None:
         return subscription
@@ -150,8 +150,16 @@ def heard_of(payment_id: UUID, subscription: Subscription) -> ReceivedPayment:
 def settle(subscription: Subscription, payment: ReceivedPayment, *, outcome: str) -> Subscription:
     """Note what became of the payment."""
     payment.outcome = outcome
-    payment.save()
+    keep(payment, "outcome")
     return subscription
+
+
+def keep(payment: ReceivedPayment, *fields: str) -> None:
+    """Write what changed of a note, or the whole of a new one."""
+    if payment._state.adding:
+        payment.save(force_insert=True)
+    else:
+        payment.save(update_fields=fields)
 
 
 def refuse(subscription: Subscription, payment: ReceivedPayment, *, outcome: Outcome) -> Subscription:
