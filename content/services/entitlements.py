@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from content.models import Entitlement
@@ -68,4 +67,4 @@ def revoke_purchase(*, purchase_id: UUID, user_id: UUID, post_id: UUID | None, r
     now = timezone.now()
     unknown = Entitlement(**key, user_id=user_id, post_id=post_id, revoked_at=revoked_at, updated_at=now)
     Entitlement.objects.bulk_create([unknown], ignore_conflicts=True)
-    Entitlement.objects.filter(**key).update(revoked_at=Coalesce("revoked_at", revoked_at), updated_at=now)
+    Entitlement.objects.filter(**key, revoked_at=None).update(revoked_at=revoked_at, updated_at=now)
