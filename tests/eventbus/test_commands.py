@@ -1,0 +1,82 @@
+"""The commands say what is wrong, and end with the status that a shell expects."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+
+from eventbus.conf import bus_settings
+from eventbus.exceptions import CatalogError
+from eventbus.handlers import handles
+from eventbus.supervisor import Supervisor
+from tests.eventbus.sample import Counted, remember
+
+
+def output_of(*command: str) -> str:
+    out = StringIO()
+    call_command(*command, stdout=out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("command", [["relay_outbox", "--once"], ["run_consumers"], ["run_consumers", "payments"]])
+def test_without_brokers_nothing_starts_and_the_variable_is_named(settings: Any, command: list[str]) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": ""}
+    with pytest.raises(CommandError, match="KAFKA_BROKERS is not set"):
+        output_of(*command)
+
+
+def test_an_unknown_room_is_refused_with_the_rooms_there_are(settings: Any) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1"}
+    with pytest.raises(CommandError, match="no room 'payment'; the rooms are content, media, payments, subscriptions"):
+        output_of("run_consumers", "payment")
+
+
+def test_the_plan_names_every_topic_with_its_partitions(settings: Any) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "partitions": 3, "topic_prefix": "x."}
+
+    lines = output_of("sync_topics", "--plan").splitlines()
+
+    assert "x.payment.completed 3" in lines
+    assert lines == sorted(lines)
+
+
+@pytest.mark.django_db
+def test_status_without_a_broker_tells_the_rest_and_why(settings: Any) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1"}
+
+    status = json.loads(output_of("bus_status", "--json"))
+
+    assert status["outbox"] == {"waiting": 0, "oldest_age_seconds": None}
+    assert status["lag"] == []
+    assert "Kafka does not answer" in status["kafka"]
+    assert "Kafka does not answer" in output_of("bus_status")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"bukets": 4}, "nobody reads: bukets"),
+        ({"group_protocol": "new"}, "must be 'consumer' or 'classic'"),
+        ({"buckets": 0}, "must be at least 1"),
+        ({"relay_batch_min": 9000}, "larger than relay_batch_max"),
+        ({"rooms": {}}, "names no room"),
+    ],
+)
+def test_wrong_settings_are_refused_and_named(settings: Any, change: dict[str, Any], reason: str) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, **change}
+    with pytest.raises(ImproperlyConfigured, match=reason):
+        bus_settings()
+
+
+def test_one_function_answers_an_event_once() -> None:
+    with pytest.raises(CatalogError, match="already handles Counted with remember"):
+        handles(Counted)(remember)
+
+
+def test_a_supervisor_reports_the_worst_of_its_children() -> None:
+    supervisor = Supervisor({"good": ["true"], "bad": ["sh", "-c", "exit 3"]})
+
+    assert supervisor.run_once() == 3
