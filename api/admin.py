@@ -1,32 +1,42 @@
-"""The API's records, to look at."""
+"""The API's records, what staff did by hand, and what the rooms' read-only pages have in common."""
 
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib.admin.models import LogEntry
 
 from api.models import IdempotencyRecord
-
-if TYPE_CHECKING:  # generic to the type checker only
-    ModelAdmin = admin.ModelAdmin[Any]
-else:
-    ModelAdmin = admin.ModelAdmin
+from api.money import EXPONENTS
+from eventbus import pages
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that only services write: to be looked at here, never added, changed or deleted."""
+def shown_money(amount: int | None, currency: str | None) -> str:
+    """Minor units as people read them: 1299 USD is 12.99 USD."""
+    if amount is None:
+        return "-"
+    if currency is None or currency not in EXPONENTS:
+        return f"{amount} minor units {currency or ''}".strip()
+    digits = EXPONENTS[currency]
+    return f"{Decimal(amount).scaleb(-digits):.{digits}f} {currency}"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never."""
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
+class ReadOnlyAdmin(pages.ReadOnlyAdmin):
+    """Rows that only services write; `money` names, for a column of minor units, the column of its currency."""
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
+    money: ClassVar[dict[str, str]] = {}
+
+    def column(self, name: Any, *, short: bool) -> Any:
+        """Money as people read it, anything else as every read-only page shows it."""
+        if name not in self.money:
+            return super().column(name, short=short)
+        currency = self.money[name]
+        field: Any = self.opts.get_field(name)
+
+        def show(row: Any) -> str:
+            return shown_money(getattr(row, field.attname), getattr(row, currency))
+
+        return pages.described(show, field, str(field.verbose_name))
 
 
 @admin.register(IdempotencyRecord)
@@ -35,6 +45,18 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
 
     list_display = ["key", "endpoint", "user_id", "state", "response_status", "created_at", "expires_at"]
     list_filter = ["state", "response_status"]
-    search_fields = ["key", "user_id"]
+    search_fields = ["key__exact"]
+    search_ids: ClassVar[list[str]] = ["id", "user_id", "resource_id"]
+    ordering = ["-created_at", "-id"]
+    links: ClassVar[dict[str, str]] = {"user_id": "accounts_user"}
     exclude = ["response_body"]
-    show_full_result_count = False
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin):
+    """What staff did by hand in these pages, and why."""
+
+    list_display = ["action_time", "user", "content_type", "object_repr", "change_message"]
+    list_filter = ["action_time", "content_type"]
+    list_select_related = ["user", "content_type"]
+    search_fields = ["object_id__exact", "user__email", "change_message"]

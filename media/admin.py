@@ -1,36 +1,38 @@
 """Files, as support and moderators see them; states are looked at here and changed by services."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from api.admin import ReadOnlyAdmin
+from eventbus.pages import act_on_each, asks_why
 from media import storage
+from media.conf import LOCKED_DOWN
 from media.models import MediaAsset, MediaReference, MediaVariant, PostRefState
 from media.selectors import variant_to_deliver
 from media.services.processing import retry_failed
 from media.services.removal import remove_by_policy
 from media.tasks import enqueue_processing, enqueue_removal
-from media.views import LOCKED_DOWN
 
 
 @admin.register(MediaAsset)
 class MediaAssetAdmin(ReadOnlyAdmin):
     """Uploaded files with what can be seen of them."""
 
-    list_display = ["thumbnail", "id", "owner_id", "kind", "status", "failure_code", "size_bytes", "created_at"]
-    list_display_links = ["id"]
+    list_display = ["id", "thumbnail", "owner_id", "status", "failure_code", "size", "created_at"]
     list_filter = ["status", "failure_code", "kind", "deletion_reason", "created_at"]
-    search_fields = ["=id", "=owner_id", "=sha256", "original_filename"]
+    links: ClassVar[dict[str, str]] = {"owner_id": "accounts_user"}
+    search_fields = ["sha256__exact", "original_filename"]
+    search_ids: ClassVar[list[str]] = ["id", "owner_id"]
     date_hierarchy = "created_at"
-    show_full_result_count = False
     actions = ["retry", "remove"]
 
     def get_urls(self) -> list[URLPattern]:
@@ -40,11 +42,12 @@ class MediaAssetAdmin(ReadOnlyAdmin):
 
     def get_fields(self, request: HttpRequest, obj: MediaAsset | None = None) -> list[Any]:
         """Every column below the picture."""
-        return ["thumbnail", *(field.name for field in MediaAsset._meta.fields)]
+        return ["thumbnail", *super().get_fields(request, obj)]
 
-    def get_readonly_fields(self, request: HttpRequest, obj: MediaAsset | None = None) -> list[Any]:
-        """All of them."""
-        return self.get_fields(request, obj)
+    @admin.display(description="size", ordering="size_bytes")
+    def size(self, asset: MediaAsset) -> str:
+        """In kilobytes or megabytes."""
+        return filesizeformat(asset.size_bytes)
 
     @admin.display(description="picture")
     def thumbnail(self, asset: MediaAsset) -> SafeString | str:
@@ -74,38 +77,47 @@ class MediaAssetAdmin(ReadOnlyAdmin):
     @admin.action(description="Process the selected failed files again", permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[MediaAsset]) -> None:
         """Three more attempts for each file that failed for good."""
-        retried = [media_id for media_id in queryset.values_list("pk", flat=True) if retry_failed(media_id=media_id)]
-        for media_id in retried:
-            enqueue_processing(media_id)
-        self.message_user(request, f"{len(retried)} will be processed again.")
+
+        def retried(asset: MediaAsset) -> bool:
+            if not retry_failed(media_id=asset.pk):
+                return False
+            enqueue_processing(asset.pk)
+            return True
+
+        act_on_each(self, request, queryset, retried, done="To be processed again", reason="")
 
     @admin.action(description="Remove the selected files for breaking the rules", permissions=["remove"])
-    def remove(self, request: HttpRequest, queryset: QuerySet[MediaAsset]) -> None:
+    @asks_why("These files are deleted for ever and vanish from every post that uses them. This cannot be undone.")
+    def remove(self, request: HttpRequest, queryset: QuerySet[MediaAsset], reason: str) -> None:
         """Delete the files, whatever uses them."""
-        removed = list(queryset.values_list("pk", flat=True))
-        for media_id in removed:
-            remove_by_policy(media_id=media_id)
-            enqueue_removal(media_id)
-        self.message_user(request, f"{len(removed)} removed.")
+
+        def removed(asset: MediaAsset) -> bool:
+            if asset.is_deleted:
+                return False
+            remove_by_policy(media_id=asset.pk)
+            enqueue_removal(asset.pk)
+            return True
+
+        act_on_each(self, request, queryset, removed, done="Removed", reason=reason)
 
 
 @admin.register(MediaVariant)
 class MediaVariantAdmin(ReadOnlyAdmin):
     """What was made of the files."""
 
-    list_display = ["asset_id", "name", "mime", "width", "height", "size_bytes"]
+    list_display = ["id", "asset_id", "name", "mime", "width", "height", "size_bytes"]
+    links: ClassVar[dict[str, str]] = {"asset_id": "media_mediaasset"}
     list_filter = ["name", "mime"]
-    search_fields = ["=asset__id"]
-    show_full_result_count = False
+    search_ids: ClassVar[list[str]] = ["asset_id"]
 
 
 @admin.register(MediaReference)
 class MediaReferenceAdmin(ReadOnlyAdmin):
     """Which posts need which files; content's word, so it is not ours to edit."""
 
-    list_display = ["media_id", "post_id"]
-    search_fields = ["=media_id", "=post_id"]
-    show_full_result_count = False
+    list_display = ["id", "media_id", "post_id"]
+    links: ClassVar[dict[str, str]] = {"media_id": "media_mediaasset", "post_id": "content_post"}
+    search_ids: ClassVar[list[str]] = ["media_id", "post_id"]
 
 
 @admin.register(PostRefState)
@@ -114,5 +126,4 @@ class PostRefStateAdmin(ReadOnlyAdmin):
 
     list_display = ["post_id", "source_sequence", "deleted"]
     list_filter = ["deleted"]
-    search_fields = ["=post_id"]
-    show_full_result_count = False
+    search_ids: ClassVar[list[str]] = ["post_id"]

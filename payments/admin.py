@@ -1,14 +1,15 @@
 """Money to look at; what may be done by hand is an action, and every action calls a service."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import Role, User
-from api.admin import ReadOnlyAdmin
-from eventbus.exceptions import DomainError
+from api.admin import ReadOnlyAdmin, shown_money
+from api.authentication import user_id_of
+from eventbus.pages import act_on_each, asks_why
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.projections import PostOffer, SubscriptionRef
@@ -58,7 +59,9 @@ class PaymentMethodAdmin(ReadOnlyAdmin):
 
     list_display = ["id", "owner_id", "gateway", "brand", "last4", "status", "created_at"]
     list_filter = ["status", "gateway", "brand"]
-    search_fields = ["id", "owner_id", "last4"]
+    links: ClassVar[dict[str, str]] = {"owner_id": "accounts_user"}
+    search_fields = ["last4__exact"]
+    search_ids: ClassVar[list[str]] = ["id", "owner_id"]
     exclude = ["encrypted_token", "token_fingerprint"]
 
 
@@ -66,35 +69,62 @@ class PaymentMethodAdmin(ReadOnlyAdmin):
 class PaymentOrderAdmin(ReadOnlyAdmin):
     """Payments, their attempts and refunds."""
 
-    list_display = ["id", "kind", "amount", "currency", "status", "payer_id", "payee_id", "created_at", "completed_at"]
+    list_display = [
+        "id",
+        "kind",
+        "amount",
+        "status",
+        "payer_id",
+        "payee_id",
+        "reference_id",
+        "created_at",
+        "completed_at",
+    ]
     list_filter = ["status", "kind", "currency", "gateway", "failure_code", "captured_late"]
-    search_fields = ["id", "reference_id", "payer_id", "payee_id", "post_id", "gateway_payment_id"]
+    links: ClassVar[dict[str, str]] = {
+        "payer_id": "accounts_user",
+        "payee_id": "accounts_user",
+        "post_id": "content_post",
+        "payment_method": "payments_paymentmethod",
+    }
+    money: ClassVar[dict[str, str]] = dict.fromkeys(
+        ["amount", "platform_fee_amount", "processor_fee_amount", "creator_net_amount", "refunded_amount"], "currency"
+    )
+    search_fields = ["gateway_payment_id__exact"]
+    search_ids: ClassVar[list[str]] = ["id", "reference_id", "payer_id", "payee_id", "post_id", "billing_request_id"]
     date_hierarchy = "created_at"
-    show_full_result_count = False
     inlines = [AttemptInline, RefundInline]
     actions = ["refund_all", "ask_gateway"]
 
     @admin.action(description="Give all that is left back, and take access away", permissions=["refund"])
-    def refund_all(self, request: HttpRequest, queryset: QuerySet[PaymentOrder]) -> None:
+    @asks_why("All that is left of these payments goes back, and the payers lose what they paid for.")
+    def refund_all(self, request: HttpRequest, queryset: QuerySet[PaymentOrder], reason: str) -> None:
         """Refund each chosen payment, and say which could not be."""
-        for order in queryset:
-            try:
-                refund_payment(
-                    order_id=order.pk,
-                    amount=None,
-                    reason=Refund.Reason.OTHER,
-                    revoke_access=True,
-                    source=Refund.Source.STAFF,
-                    requested_by=request.user.pk,
-                )
-            except DomainError as error:
-                self.message_user(request, f"{order.pk}: {error.detail}", messages.ERROR)
+
+        def refunded(order: PaymentOrder) -> bool:
+            refund_payment(
+                order_id=order.pk,
+                amount=None,
+                reason=Refund.Reason.OTHER,
+                revoke_access=True,
+                source=Refund.Source.STAFF,
+                requested_by=user_id_of(request),
+            )
+            return True
+
+        act_on_each(self, request, queryset, refunded, done="Refund on its way", reason=reason)
 
     @admin.action(description="Ask the gateway what became of it", permissions=["refund"])
     def ask_gateway(self, request: HttpRequest, queryset: QuerySet[PaymentOrder]) -> None:
         """Reconcile each chosen payment that has been at the gateway for long."""
-        for order in queryset:
+
+        def answered(order: PaymentOrder) -> bool:
             reconcile(order_id=order.pk)
+            before = order.status
+            order.refresh_from_db()
+            return order.status != before
+
+        act_on_each(self, request, queryset, answered, done="The gateway answered", reason="")
 
     def has_refund_permission(self, request: HttpRequest) -> bool:
         """Finance staff and superusers."""
@@ -108,48 +138,69 @@ class PaymentAttemptAdmin(ReadOnlyAdmin):
 
     list_display = ["gateway_idempotency_key", "order_id", "number", "status", "decline_code", "created_at"]
     list_filter = ["status", "decline_code"]
-    search_fields = ["gateway_idempotency_key", "order__id"]
-    show_full_result_count = False
+    links: ClassVar[dict[str, str]] = {"order_id": "payments_paymentorder"}
+    search_fields = ["gateway_idempotency_key__exact"]
+    search_ids: ClassVar[list[str]] = ["id", "order_id"]
 
 
 @admin.register(Tip)
 class TipAdmin(ReadOnlyAdmin):
     """Tips."""
 
-    list_display = ["id", "sender_id", "recipient_id", "amount", "currency", "status", "is_anonymous", "created_at"]
+    list_display = ["id", "sender_id", "recipient_id", "amount", "status", "is_anonymous", "created_at"]
     list_filter = ["status", "currency", "is_anonymous"]
-    search_fields = ["id", "sender_id", "recipient_id", "post_id"]
-    show_full_result_count = False
+    links: ClassVar[dict[str, str]] = {
+        "sender_id": "accounts_user",
+        "recipient_id": "accounts_user",
+        "post_id": "content_post",
+        "order": "payments_paymentorder",
+    }
+    money: ClassVar[dict[str, str]] = {"amount": "currency"}
+    search_ids: ClassVar[list[str]] = ["id", "order_id", "sender_id", "recipient_id", "post_id"]
 
 
 @admin.register(PostPurchase)
 class PostPurchaseAdmin(ReadOnlyAdmin):
     """Posts bought singly."""
 
-    list_display = ["id", "buyer_id", "post_id", "amount", "currency", "price_version", "status", "created_at"]
+    list_display = ["id", "buyer_id", "post_id", "amount", "price_version", "status", "created_at"]
     list_filter = ["status", "currency"]
-    search_fields = ["id", "buyer_id", "creator_id", "post_id"]
-    show_full_result_count = False
+    links: ClassVar[dict[str, str]] = {
+        "buyer_id": "accounts_user",
+        "creator_id": "accounts_user",
+        "post_id": "content_post",
+        "order": "payments_paymentorder",
+    }
+    money: ClassVar[dict[str, str]] = {"amount": "currency"}
+    search_ids: ClassVar[list[str]] = ["id", "order_id", "buyer_id", "creator_id", "post_id"]
 
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin):
     """Money on its way back."""
 
-    list_display = ["id", "order_id", "amount", "reason", "source", "status", "refusal", "created_at"]
+    list_display = ["id", "order_id", "amount_shown", "reason", "source", "status", "refusal", "created_at"]
+    list_select_related = ["order"]
     list_filter = ["status", "reason", "source", "revoke_access"]
-    search_fields = ["id", "order__id", "requested_by", "gateway_refund_id"]
-    show_full_result_count = False
+    links: ClassVar[dict[str, str]] = {"order_id": "payments_paymentorder", "requested_by": "accounts_user"}
+    search_fields = ["gateway_refund_id__exact"]
+    search_ids: ClassVar[list[str]] = ["id", "order_id", "requested_by"]
+
+    @admin.display(description="amount", ordering="amount")
+    def amount_shown(self, refund: Refund) -> str:
+        """In the currency of its order."""
+        return shown_money(refund.amount, refund.order.currency)
 
 
 @admin.register(PostOffer)
 class PostOfferAdmin(ReadOnlyAdmin):
     """What payments knows of posts."""
 
-    list_display = ["post_id", "creator_id", "on_sale", "amount", "currency", "price_version", "deleted_at"]
+    list_display = ["post_id", "creator_id", "on_sale", "amount", "price_version", "deleted_at"]
     list_filter = ["on_sale", "currency"]
-    search_fields = ["post_id", "creator_id"]
-    show_full_result_count = False
+    links: ClassVar[dict[str, str]] = {"creator_id": "accounts_user"}
+    money: ClassVar[dict[str, str]] = {"amount": "currency"}
+    search_ids: ClassVar[list[str]] = ["post_id", "creator_id"]
 
 
 @admin.register(SubscriptionRef)
@@ -158,23 +209,30 @@ class SubscriptionRefAdmin(ReadOnlyAdmin):
 
     list_display = ["subscription_id", "subscriber_id", "creator_id", "status", "access_until", "cancels_at"]
     list_filter = ["status"]
-    search_fields = ["subscription_id", "subscriber_id", "creator_id"]
-    show_full_result_count = False
+    links: ClassVar[dict[str, str]] = {
+        "subscriber_id": "accounts_user",
+        "creator_id": "accounts_user",
+        "tier_id": "subscriptions_tier",
+        "payment_method_id": "payments_paymentmethod",
+    }
+    search_ids: ClassVar[list[str]] = ["subscription_id", "subscriber_id", "creator_id", "tier_id", "payment_method_id"]
 
 
 @admin.register(SandboxCharge)
 class SandboxChargeAdmin(ReadOnlyAdmin):
     """The sandbox's books."""
 
-    list_display = ["gateway_payment_id", "idempotency_key", "token", "amount", "currency", "status", "created_at"]
-    list_filter = ["status", "token"]
-    search_fields = ["gateway_payment_id", "idempotency_key"]
+    list_display = ["gateway_payment_id", "token", "amount", "status", "decline_code", "created_at"]
+    list_filter = ["status", "decline_code"]
+    search_fields = ["gateway_payment_id__exact", "idempotency_key__startswith"]
+    money: ClassVar[dict[str, str]] = {"amount": "currency"}
 
 
 @admin.register(SandboxRefund)
 class SandboxRefundAdmin(ReadOnlyAdmin):
     """What the sandbox gave back."""
 
-    list_display = ["idempotency_key", "charge_id", "amount", "created_at"]
+    list_display = ["idempotency_key", "charge", "amount", "created_at"]
+    list_select_related = ["charge"]
     list_filter = ["created_at"]
-    search_fields = ["idempotency_key", "charge__gateway_payment_id"]
+    search_fields = ["idempotency_key__startswith", "charge__gateway_payment_id__exact"]

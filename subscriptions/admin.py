@@ -1,14 +1,13 @@
 """Tiers and subscriptions for the staff: to look at, with actions that call the services."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from api.admin import ReadOnlyAdmin
-from eventbus.exceptions import DomainError
+from eventbus.pages import act_on_each, asks_why
 from subscriptions.events import CancelledBy, CancelMode
 from subscriptions.models.history import ReceivedPayment, SubscriptionPeriod, SubscriptionTransition
 from subscriptions.models.subscriptions import Subscription
@@ -33,17 +32,6 @@ class RowsInline(TabularInline):
         return False
 
 
-def each(request: HttpRequest, queryset: QuerySet[Any], work: Callable[[Any], object]) -> None:
-    """Do the work for every row; what a rule refuses is told, the rest goes on."""
-    for row in queryset:
-        try:
-            work(row)
-        except DomainError as refusal:
-            messages.error(request, f"{row}: {refusal.detail}")
-        else:
-            messages.success(request, f"{row}: done")
-
-
 class TierPriceInline(RowsInline):
     """A tier's prices, which never change."""
 
@@ -58,35 +46,50 @@ class TierAdmin(ReadOnlyAdmin):
 
     list_display = ["name", "creator_id", "status", "is_public", "rank", "created_at"]
     list_filter = ["status", "is_public"]
-    search_fields = ["=id", "=creator_id", "name"]
+    links: ClassVar[dict[str, str]] = {"creator_id": "accounts_user"}
+    search_fields = ["name"]
+    search_ids: ClassVar[list[str]] = ["id", "creator_id"]
     inlines = [TierPriceInline]
     actions = ["archive", "restore"]
-    show_full_result_count = False
 
-    @admin.action(description="Archive", permissions=["operate"])
-    def archive(self, request: HttpRequest, queryset: QuerySet[Tier]) -> None:
+    @admin.action(description="Archive the selected tiers", permissions=["operate"])
+    @asks_why("Nobody new can subscribe to these tiers; who is in stays.")
+    def archive(self, request: HttpRequest, queryset: QuerySet[Tier], reason: str) -> None:
         """Let nobody new in."""
-        each(request, queryset, lambda tier: archive_tier(tier_id=tier.pk))
+        act_on_each(self, request, queryset, archived, done="Archived", reason=reason)
 
-    @admin.action(description="Restore", permissions=["operate"])
+    @admin.action(description="Offer the selected tiers again", permissions=["operate"])
     def restore(self, request: HttpRequest, queryset: QuerySet[Tier]) -> None:
         """Offer again."""
-        each(request, queryset, lambda tier: restore_tier(tier_id=tier.pk))
+        act_on_each(self, request, queryset, restored, done="Restored", reason="")
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Whoever may change tiers may use the services; the form stays closed."""
         return request.user.has_perm("subscriptions.change_tier")
 
 
+def archived(tier: Tier) -> bool:
+    """Archive on behalf of the staff."""
+    archive_tier(tier_id=tier.pk)
+    return True
+
+
+def restored(tier: Tier) -> bool:
+    """Restore on behalf of the staff."""
+    restore_tier(tier_id=tier.pk)
+    return True
+
+
 @admin.register(TierPrice)
 class TierPriceAdmin(ReadOnlyAdmin):
     """Prices, active and withdrawn."""
 
-    list_display = ["tier", "amount", "currency", "interval", "interval_count", "active", "created_at"]
+    list_display = ["tier", "amount", "interval", "interval_count", "active", "created_at"]
     list_filter = ["active", "currency", "interval"]
     list_select_related = ["tier"]
-    search_fields = ["=id", "=tier__id", "tier__name"]
-    show_full_result_count = False
+    money: ClassVar[dict[str, str]] = {"amount": "currency"}
+    search_fields = ["tier__name"]
+    search_ids: ClassVar[list[str]] = ["id", "tier_id"]
 
 
 class PeriodInline(RowsInline):
@@ -109,42 +112,59 @@ class TransitionInline(RowsInline):
 class SubscriptionAdmin(ReadOnlyAdmin):
     """Subscriptions with their story; cancelling goes through the service."""
 
-    list_display = ["id", "subscriber_id", "creator_id", "tier", "status", "access_until", "created_at"]
-    list_filter = ["status", "cancel_at_period_end", "end_reason"]
+    list_display = ["id", "subscriber_id", "creator_id", "tier", "amount", "status", "access_until", "created_at"]
+    list_filter = ["status", "cancel_at_period_end", "end_reason", "interval"]
     list_select_related = ["tier"]
-    search_fields = ["=id", "=subscriber_id", "=creator_id"]
+    links: ClassVar[dict[str, str]] = {
+        "subscriber_id": "accounts_user",
+        "creator_id": "accounts_user",
+        "payment_method_id": "payments_paymentmethod",
+    }
+    money: ClassVar[dict[str, str]] = {"amount": "currency"}
+    search_ids: ClassVar[list[str]] = ["id", "subscriber_id", "creator_id", "tier_id", "payments__id"]
     inlines = [PeriodInline, TransitionInline]
     actions = ["cancel_at_period_end", "cancel_at_once"]
-    show_full_result_count = False
 
     @admin.action(description="Cancel at the end of the period", permissions=["operate"])
-    def cancel_at_period_end(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+    @asks_why("These subscriptions will not be renewed. What has no paid period left to run ends at once.")
+    def cancel_at_period_end(self, request: HttpRequest, queryset: QuerySet[Subscription], reason: str) -> None:
         """Let the present period be the last."""
-        each(request, queryset, lambda row: cancel_for_staff(row, CancelMode.AT_PERIOD_END))
+        self.cancel_each(request, queryset, mode=CancelMode.AT_PERIOD_END, done="Cancelled", reason=reason)
 
-    @admin.action(description="Cancel at once", permissions=["operate"])
-    def cancel_at_once(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
+    @admin.action(description="Cancel at once, without a refund", permissions=["operate"])
+    @asks_why("These subscriptions and their access end now, and no money is given back. This cannot be undone.")
+    def cancel_at_once(self, request: HttpRequest, queryset: QuerySet[Subscription], reason: str) -> None:
         """End it and its access now, without a refund."""
-        each(request, queryset, lambda row: cancel_for_staff(row, CancelMode.IMMEDIATE))
+        self.cancel_each(request, queryset, mode=CancelMode.IMMEDIATE, done="Cancelled at once", reason=reason)
+
+    def cancel_each(
+        self, request: HttpRequest, queryset: QuerySet[Subscription], *, mode: CancelMode, done: str, reason: str
+    ) -> None:
+        """Cancel on behalf of the staff."""
+
+        def cancelled(subscription: Subscription) -> bool:
+            cancel(subscription_id=subscription.pk, cancelled_by=CancelledBy.STAFF, mode=mode)
+            return True
+
+        act_on_each(self, request, queryset, cancelled, done=done, reason=reason)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Whoever may change subscriptions may use the services; the form stays closed."""
         return request.user.has_perm("subscriptions.change_subscription")
 
 
-def cancel_for_staff(subscription: Subscription, mode: CancelMode) -> Subscription:
-    """Cancel on behalf of the staff."""
-    return cancel(subscription_id=subscription.pk, cancelled_by=CancelledBy.STAFF, mode=mode)
-
-
 @admin.register(SubscriptionPeriod)
 class SubscriptionPeriodAdmin(ReadOnlyAdmin):
     """Granted cycles."""
 
-    list_display = ["subscription_id", "cycle_number", "period_start", "period_end", "payment_id", "refunded"]
-    list_filter = ["refunded"]
-    search_fields = ["=subscription__id", "=payment__id"]
-    show_full_result_count = False
+    list_display = ["id", "subscription_id", "cycle_number", "period_start", "period_end", "payment_id", "refunded"]
+    list_filter = ["refunded", "period_end"]
+    links: ClassVar[dict[str, str]] = {
+        "subscription_id": "subscriptions_subscription",
+        "payment_id": "payments_paymentorder",
+    }
+    search_ids: ClassVar[list[str]] = ["subscription_id", "payment_id"]
+    ordering = ["-id"]
 
 
 @admin.register(ReceivedPayment)
@@ -152,16 +172,18 @@ class ReceivedPaymentAdmin(ReadOnlyAdmin):
     """The payments heard of, and what became of them."""
 
     list_display = ["id", "subscription_id", "outcome", "refunded_at", "access_revoked", "received_at"]
-    list_filter = ["outcome", "access_revoked"]
-    search_fields = ["=id", "=subscription__id"]
-    show_full_result_count = False
+    list_filter = ["outcome", "access_revoked", "received_at"]
+    links: ClassVar[dict[str, str]] = {"subscription_id": "subscriptions_subscription"}
+    search_ids: ClassVar[list[str]] = ["id", "subscription_id"]
 
 
 @admin.register(SubscriptionTransition)
 class SubscriptionTransitionAdmin(ReadOnlyAdmin):
     """Every change, as it was told."""
 
-    list_display = ["subscription_id", "sequence", "from_status", "to_status", "change", "actor", "at"]
-    list_filter = ["change"]
-    search_fields = ["=subscription__id", "=causation_event_id"]
-    show_full_result_count = False
+    list_display = ["id", "subscription_id", "sequence", "from_status", "to_status", "change", "actor", "at"]
+    list_filter = ["to_status", "change"]
+    links: ClassVar[dict[str, str]] = {"subscription_id": "subscriptions_subscription"}
+    search_fields = ["causation_event_id__exact"]
+    search_ids: ClassVar[list[str]] = ["subscription_id"]
+    ordering = ["-id"]

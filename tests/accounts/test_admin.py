@@ -29,7 +29,7 @@ def test_a_users_page_opens_and_shows_the_profile(admin, creator):
     response = admin.get(f"/admin/accounts/user/{creator.pk}/change/")
 
     assert response.status_code == 200
-    assert b'value="maker"' in response.content
+    assert b"maker" in response.content
 
 
 def test_staff_make_users_whose_address_is_stored_in_lower_case(admin):
@@ -53,12 +53,12 @@ def test_staff_make_users_whose_address_is_stored_in_lower_case(admin):
 def test_the_actions_suspend_and_reinstate_others_but_never_oneself(admin, staff, user):
     chosen = {"_selected_action": [str(staff.pk), str(user.pk)]}
 
-    admin.post("/admin/accounts/user/", {"action": "suspend", **chosen})
+    admin.post("/admin/accounts/user/", {"action": "suspend", "confirmed": "yes", "reason": "Spam", **chosen})
     assert dict(User.objects.values_list("email", "is_suspended")) == {
         "staff@example.org": False,
         "fan@example.org": True,
     }
-    assert User.objects.get(pk=user.pk).suspension_reason == f"Suspended in the admin by {staff.pk}"
+    assert User.objects.get(pk=user.pk).suspension_reason == "Spam"
 
     admin.post("/admin/accounts/user/", {"action": "reinstate", **chosen})
     assert not User.objects.filter(is_suspended=True).exists()

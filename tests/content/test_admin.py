@@ -24,7 +24,8 @@ def staff_client(client):
 
 def act(client, action, post):
     address = reverse("admin:content_post_changelist")
-    return client.post(address, {"action": action, "_selected_action": [str(post.pk)]})
+    chosen = {"action": action, "_selected_action": [str(post.pk)]}
+    return client.post(address, {**chosen, "confirmed": "yes", "reason": "Reported twice"})
 
 
 @pytest.mark.parametrize("model", REGISTERED)

@@ -212,7 +212,8 @@ def test_a_moderator_removes_a_file_whoever_needs_it(staff, django_capture_on_co
     deliver(post_created(uuid7(), [asset]), to="media")
 
     with patch("media.tasks.remove_deleted_files.delay") as enqueue, django_capture_on_commit_callbacks(execute=True):
-        signed_in(staff).post("/admin/media/mediaasset/", {"action": "remove", "_selected_action": [str(asset.pk)]})
+        chosen = {"action": "remove", "_selected_action": [str(asset.pk)]}
+        signed_in(staff).post("/admin/media/mediaasset/", {**chosen, "confirmed": "yes", "reason": "Stolen picture"})
 
     asset.refresh_from_db()
     assert asset.status == MediaAsset.Status.DELETED

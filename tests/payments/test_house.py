@@ -82,7 +82,12 @@ def test_finance_staff_give_back_from_the_admin(client, fan, offer, method, back
     with background():
         client.post(
             reverse("admin:payments_paymentorder_changelist"),
-            {"action": "refund_all", "_selected_action": [str(purchase.order_id)]},
+            {
+                "action": "refund_all",
+                "_selected_action": [str(purchase.order_id)],
+                "confirmed": "yes",
+                "reason": "Paid twice",
+            },
         )
 
     assert PaymentOrder.objects.get().status == "refunded"

@@ -43,7 +43,8 @@ def test_nothing_is_edited_by_hand(staff, active, model):
 
 
 def test_cancelling_at_once_goes_through_the_service(staff, active):
-    staff.post(url(Subscription, "changelist"), {"action": "cancel_at_once", "_selected_action": [str(active.pk)]})
+    chosen = {"action": "cancel_at_once", "_selected_action": [str(active.pk)]}
+    staff.post(url(Subscription, "changelist"), {**chosen, "confirmed": "yes", "reason": "The fan wrote to us"})
 
     active.refresh_from_db()
     assert active.status == Subscription.Status.CANCELLED
@@ -51,7 +52,8 @@ def test_cancelling_at_once_goes_through_the_service(staff, active):
 
 
 def test_archiving_goes_through_the_service_and_a_refusal_is_told(staff, tier):
-    selected = {"action": "archive", "_selected_action": [str(tier.pk)]}
+    chosen = {"action": "archive", "_selected_action": [str(tier.pk)]}
+    selected = {**chosen, "confirmed": "yes", "reason": "The creator asked"}
     staff.post(url(Tier, "changelist"), selected)
     refused = staff.post(url(Tier, "changelist"), selected, follow=True)
 
