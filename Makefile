@@ -4,11 +4,12 @@ SHELL := /bin/bash
 
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
+NODE_TOOLS := tests/kafka/kafkajs
 ARGS ?=
 # Checks and tests decide by themselves what they run against; a developer's shell must not.
 PRODUCTION := env -u DJANGO_SETTINGS_MODULE $$(grep -v '^\#' deploy/placeholder.env) $(PYTHON)
 
-.PHONY: help setup demo test check up down lock clean
+.PHONY: help setup tools demo test check up down lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/make \1\t\2/' | expand -t 14
@@ -25,7 +26,21 @@ demo: setup  ## Tell the whole story on a fresh stack, without Docker; ARGS=--ka
 	@echo "demo: a fresh stack, then the story, then everything is stopped"
 	@$(PYTHON) -m devstack demo $(ARGS)
 
-test: setup  ## Run the tests on every core; ARGS are pytest's
+tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, a Kafka client in another language
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
+		echo "tools: Apache Kafka's jars"; $(PYTHON) -m devstack.kafka_jars; \
+	else \
+		echo "tools: no java and mvn (17 or newer; Debian: apt install maven): the tests on Apache Kafka will be skipped"; \
+	fi
+	@if command -v npm >/dev/null; then \
+		for folder in $(NODE_TOOLS); do \
+			echo "tools: $$folder"; npm ci --prefix $$folder --silent --no-audit --no-fund || exit 1; \
+		done; \
+	else \
+		echo "tools: no npm (Debian: apt install npm): the tests with Node.js will be skipped"; \
+	fi
+
+test: tools  ## Run the tests on every core; ARGS are pytest's
 	@echo "test: the whole suite, in random order"
 	@.venv/bin/pytest -n auto --dist loadgroup -rs $(ARGS)
 
