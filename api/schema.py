@@ -1,5 +1,7 @@
 """OpenAPI out of the views: problems and the Idempotency-Key are written down once, here."""
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
@@ -9,6 +11,7 @@ from drf_spectacular.plumbing import build_bearer_security_scheme_object
 from api.errors import PROBLEM
 from api.idempotency import HEADER, KEY
 from api.money import EXPONENTS
+from api.permissions import Anyone
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -30,6 +33,11 @@ ANY_PROBLEM = {
 }
 
 
+def refusal(status: int) -> dict[str, Any]:
+    """A problem with this status."""
+    return {**ANY_PROBLEM, "description": HTTPStatus(status).phrase}
+
+
 class ProblemAutoSchema(AutoSchema):
     """Every operation may answer with a problem, and some want an Idempotency-Key."""
 
@@ -38,6 +46,8 @@ class ProblemAutoSchema(AutoSchema):
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
+        for status in self.refusals(operation):
+            operation["responses"].setdefault(str(status), refusal(status))
         operation["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
         if self.is_idempotent():
             operation.setdefault("parameters", []).append(
@@ -50,6 +60,35 @@ class ProblemAutoSchema(AutoSchema):
                 }
             )
         return operation
+
+    def get_tags(self) -> list[str]:
+        """The room that answers."""
+        return [type(self.view).__module__.partition(".")[0]]
+
+    def get_summary(self) -> str | None:
+        """Written beside the view, or else the beginning of its docstring's first sentence."""
+        written: str | None = super().get_summary()
+        first = self.get_description().partition("\n")[0]
+        return written or first.partition("; ")[0].removesuffix(".") or None
+
+    def refusals(self, operation: dict[str, Any]) -> list[int]:
+        """The statuses of refusals that follow from what the operation asks for; rules of the room come on top."""
+        asks = "requestBody" in operation or any(place["in"] == "query" for place in operation.get("parameters", []))
+        private = any(type(permission) is not Anyone for permission in self.view.get_permissions())
+        return [
+            *([400] if asks else []),
+            *([401, 403] if private else []),
+            *([404] if "{" in self.path else []),
+            *([409, 422] if self.is_idempotent() else []),
+            *([429] if self.is_throttled() else []),
+        ]
+
+    def is_throttled(self) -> bool:
+        """Whether there is a rate for this action or method, as ScopedThrottle looks for it."""
+        scope = getattr(self.view, "throttle_scope", None)
+        if isinstance(scope, Mapping):
+            scope = scope.get(getattr(self.view, "action", None) or "") or scope.get(self.method)
+        return scope is not None
 
     def is_idempotent(self) -> bool:
         """Whether the handler behind this operation is wrapped in @idempotent."""

@@ -132,8 +132,8 @@ def linked_id(value: Any, *, page: str | None, short: bool) -> SafeString | str:
     text = f"…{str(value)[-TAIL:]}" if short and len(str(value)) > 2 * TAIL else str(value)
     address = address_of(page, value)
     if address is None:
-        return format_html('<span title="{}">{}</span>', value, text)
-    return format_html('<a href="{}" title="{}">{}</a>', address, value, text)
+        return format_html('<span title="{}" style="white-space: nowrap">{}</span>', value, text)
+    return format_html('<a href="{}" title="{}" style="white-space: nowrap">{}</a>', address, value, text)
 
 
 def address_of(page: str | None, key: Any) -> str | None:
@@ -149,15 +149,18 @@ def address_of(page: str | None, key: Any) -> str | None:
 def time_column(field: Any) -> Column:
     """A time to the second: what happened first is what an operator asks."""
 
-    def show(row: Any) -> str:
+    def show(row: Any) -> SafeString | str:
         return to_the_second(getattr(row, field.attname))
 
     return described(show, field, str(field.verbose_name))
 
 
-def to_the_second(value: datetime | None) -> str:
-    """The time in the site's time zone."""
-    return "-" if value is None else timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S")
+def to_the_second(value: datetime | None) -> SafeString | str:
+    """The time in the site's time zone; a narrow column breaks it only between date and hour."""
+    if value is None:
+        return "-"
+    local = timezone.localtime(value)
+    return format_html('<span style="white-space: nowrap">{}</span> {}', f"{local:%Y-%m-%d}", f"{local:%H:%M:%S}")
 
 
 class ReasonForm(forms.Form):

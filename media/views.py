@@ -6,7 +6,7 @@ from uuid import UUID
 from django.http import FileResponse, Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import MultiPartParser
@@ -34,6 +34,7 @@ SIGNED = [
 ]
 
 
+@extend_schema_view(get=extend_schema(summary="My files, newest first"))
 class MediaListView(ListAPIView[MediaAsset]):
     """The caller's files, and the way to add one."""
 

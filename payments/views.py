@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
@@ -90,6 +90,7 @@ class PaymentMethodViewSet(ListModelMixin, GenericViewSet[PaymentMethod]):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+@extend_schema_view(retrieve=extend_schema(summary="A tip that I sent or received"))
 class TipViewSet(RetrieveModelMixin, GenericViewSet[Tip]):
     """Tips sent and received."""
 
@@ -119,6 +120,7 @@ class TipViewSet(RetrieveModelMixin, GenericViewSet[Tip]):
         return Response(self.get_serializer(tip).data, status=status.HTTP_201_CREATED)
 
 
+@extend_schema_view(retrieve=extend_schema(summary="A post that I bought"))
 class PostPurchaseViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[PostPurchase]):
     """Posts bought singly."""
 
@@ -142,6 +144,7 @@ class PostPurchaseViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Pos
         return Response(self.get_serializer(purchase).data, status=status.HTTP_201_CREATED)
 
 
+@extend_schema_view(retrieve=extend_schema(summary="A payment that I make or receive"))
 class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
     """Payments the user makes or receives."""
 

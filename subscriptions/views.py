@@ -300,7 +300,7 @@ class SubscribersView(generics.ListAPIView[Subscription]):
 
     @extend_schema(parameters=[SubscriberFilters])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """My subscribers, newest first, with their names read in one query."""
+        """My subscribers, newest first, with their names."""
         page = self.paginate_queryset(self.get_queryset()) or []
         names = display_names(subscription.subscriber_id for subscription in page)
         return self.get_paginated_response(SubscriberOutput(page, many=True, context={"names": names}).data)
