@@ -53,6 +53,9 @@ def demo(arguments: argparse.Namespace) -> int:
             status = play(stack, output)
             if arguments.stay:
                 stay(stack, output)
+            else:
+                output.write("try", "make demo ARGS=--stay          the same, left running, with log-ins for admin and API")
+                output.write("try", "make demo ARGS=--kafka=apache  the same on Apache Kafka")
     return status
 
 

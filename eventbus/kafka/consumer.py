@@ -1,6 +1,7 @@
 """One member of a room's consumer group: offsets are stored by hand, after the database commit."""
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from eventbus.kafka.connection import Connection, common_settings
 from eventbus.messages import Message
 
 logger = logging.getLogger(__name__)
+
+ASK_SECONDS = 2.0
 
 
 class EventConsumer:
@@ -38,6 +41,7 @@ class EventConsumer:
                 "error_cb": self.connection.on_error,
             }
         )
+        self._asked_at = time.monotonic()
         self._consumer.subscribe(list(topics))
 
     @staticmethod
@@ -56,6 +60,7 @@ class EventConsumer:
         """Up to `limit` messages: what is here now, waiting at most `seconds` for the first of them."""
         first = self._consumer.poll(seconds)
         if first is None:
+            self._ask_whether_it_is_back()
             return []
         taken = []
         for raw in [first, *self._consumer.consume(limit - 1, 0.0)]:  # `consume` with a wait would wait for them all
@@ -73,6 +78,16 @@ class EventConsumer:
         if taken:
             self.connection.is_up()
         return taken
+
+    def _ask_whether_it_is_back(self) -> None:
+        """While Kafka is away and nothing comes, ask now and then, so that its return is said too."""
+        if self.connection.trouble and time.monotonic() - self._asked_at > ASK_SECONDS:
+            try:
+                self._consumer.list_topics(timeout=1.0)
+                self.connection.is_up()
+            except KafkaException:
+                pass
+            self._asked_at = time.monotonic()
 
     def done(self, messages: Iterable[Message]) -> None:
         """Everything up to these messages is handled; a partition lost meanwhile is left to its new owner."""

@@ -108,6 +108,8 @@ def test_the_web_goes_on_writing_while_no_broker_answers(platform: Platform) -> 
     path = f"/subscriptions/{subscription}"
     assert eventually(lambda: people["fan-outage"].get(path)["status"] == "active", seconds=60)
     assert "Kafka is back" in platform.log("relay")
+    assert eventually(lambda: platform.log("consumers").count("Kafka is back") >= 4)
+    assert len([line for line in platform.log("consumers").splitlines() if "waiting for Kafka" in line]) <= 8
 
 
 def test_every_process_waits_for_the_database_and_goes_on(platform: Platform) -> None:
