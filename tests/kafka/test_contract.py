@@ -122,3 +122,27 @@ def test_status_counts_what_waits_and_what_is_behind(topics: str) -> None:
 def test_topics_are_as_planned_once_they_are_synchronised(topics: str) -> None:
     assert sync_topics(Cluster(), apply=False) == []
     assert Cluster().partitions()[topics] == 6
+
+
+@pytest.mark.parametrize("broker", [pytest.param("apache", marks=pytest.mark.kafka)], indirect=True)
+def test_the_classic_group_protocol_serves_older_brokers(topics: str, bus: Any) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "group_protocol": "classic", "session_timeout_ms": 6000}
+    [counter] = count_to(3)
+    Relay().drain()
+
+    assert Consumer("tests").drain() == 3
+    assert numbers(counter) == [1, 2, 3]
+
+
+def test_a_consumer_that_dies_before_its_offsets_are_stored_handles_nothing_twice(topics: str, monkeypatch: Any) -> None:
+    [counter] = count_to(5)
+    Relay().drain()
+    dying = Consumer("tests")
+    monkeypatch.setattr(dying._source, "done", lambda messages: None)
+    while not dying.step():
+        pass
+    dying._source.close()
+    assert numbers(counter) == [1, 2, 3, 4, 5]
+
+    assert Consumer("tests").drain() == 5
+    assert numbers(counter) == [1, 2, 3, 4, 5]
