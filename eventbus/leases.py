@@ -1,9 +1,9 @@
 """Which relay publishes which buckets: leases in the database, renewed on a thread of their own, shared out fairly.
 
-A relay is known by a row it renews; the buckets are divided by the number of living rows. A relay that holds more
-than its share gives buckets back between rounds, when nothing of theirs is in flight. Every change of owner raises the
-bucket's epoch; finishing rows checks owner and epoch, so a relay that was away too long can finish nothing. Times are the
-database's; locally a lease is believed for less than it lasts, counted from before the renewal was asked for.
+A relay is known by a row it renews; the buckets are divided by the number of living rows. A relay that holds more than
+its share gives buckets back between rounds, when nothing of theirs is in flight. Every change of owner raises the
+bucket's epoch; finishing rows checks owner and epoch, so a relay that was away too long can finish nothing. Times are
+the database's; locally a lease is believed for less than it lasts, counted from before the renewal was asked for.
 """
 
 import logging

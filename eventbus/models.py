@@ -180,6 +180,7 @@ class OperatorAction(models.Model):
 
     class Action(models.TextChoices):
         RETRY = "retry", "retry a dead letter"
+        EDIT = "edit", "edit a dead letter"
         DISCARD = "discard", "discard a dead letter"
         RELEASE = "release", "release a held key"
         SKIP = "skip", "skip a refused event"

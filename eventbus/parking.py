@@ -1,9 +1,9 @@
 """Parked keys and dead letters: what could not be handled waits here, in key order, until it can or a person decides.
 
-The first failing message of a (group, topic, key) is its head and is retried with growing delay; later messages of that
-key queue behind it. After the last attempt the head is a dead letter and the key stays parked, unless its group is named
-in `continue_past_dead`. A message joins a parked key, and a key is set free, only under the key's advisory lock, so a late
-follower cannot be left without a head.
+The first failing message of a (group, topic, key) is its head and is retried with growing delay; later messages of
+that key queue behind it. After the last attempt the head is a dead letter and the key stays parked, unless its group
+is named in `continue_past_dead`. A message joins a parked key, and a key is set free, only under the key's advisory
+lock, so a late follower cannot be left without a head.
 """
 
 import logging
@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from eventbus.conf import bus_settings
+from eventbus.dead_letters import announce
 from eventbus.exceptions import DecodeError, DomainError, NotYetError
 from eventbus.messages import Delivery, Message, read
 from eventbus.models import OperatorAction, ParkedEvent
@@ -46,7 +47,9 @@ def queue(group: str, delivery: Delivery) -> None:
 
 def bury(group: str, delivery: Delivery, error: Exception) -> None:
     """Make a message that can never be handled a dead letter."""
-    _row(group, delivery, state=ParkedEvent.State.DEAD, attempts=1, **_described(error)).save(force_insert=True)
+    dead = _row(group, delivery, state=ParkedEvent.State.DEAD, attempts=1, **_described(error))
+    dead.save(force_insert=True)
+    announce(dead)
     logger.error("%s: dead letter %s (%s)", group, delivery.message.place, type(error).__name__)
 
 
@@ -92,6 +95,22 @@ def retry(parked: ParkedEvent, *, actor: str, reason: str = "") -> None:
     else:
         _update(dead, state=ParkedEvent.State.RETRYING, attempts=0, next_attempt_at=timezone.now())
     _audit(OperatorAction.Action.RETRY, dead, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def edit(parked: ParkedEvent, *, payload: bytes, actor: str, reason: str) -> None:
+    """Replace a dead letter's value by one that can be read, and retry it; raises DecodeError when it cannot be."""
+    _lock(parked.group, parked.topic, parked.key)
+    dead = ParkedEvent.objects.dead().select_for_update().filter(pk=parked.pk).first()
+    if dead is None:
+        return
+    dead.payload = payload
+    refused = delivery_of(dead).error
+    if refused is not None:
+        raise refused
+    dead.save(update_fields=["payload"])
+    _audit(OperatorAction.Action.EDIT, dead, actor=actor, reason=reason)
+    retry(dead, actor=actor, reason=reason)
 
 
 @transaction.atomic
@@ -172,6 +191,7 @@ def _record_failure(head: ParkedEvent, error: Exception) -> None:
             _update(mine, next_attempt_at=due, **_described(error))
             return
         _update(mine, state=ParkedEvent.State.DEAD, next_attempt_at=None, **_described(error))
+        announce(mine)
         logger.error(
             "%s: dead letter %s:%d:%d after %d attempts (%s)",
             *(mine.group, mine.topic, mine.partition, mine.offset, mine.attempts, type(error).__name__),

@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from itertools import count
 from typing import TypeVar, overload
 
+from django.db.models import QuerySet
+
 from eventbus.conf import bus_settings
+from eventbus.dead_letters import SUFFIX
 from eventbus.events import Event, registered, spec_of
 from eventbus.handlers import handlers_of
 from eventbus.messages import Message
@@ -35,7 +38,7 @@ def published(event_class: None = None) -> list[Event]: ...
 
 def published(event_class: type[Event] | None = None) -> list[Event]:  # type: ignore[misc]
     """The events waiting in the outbox, oldest first; only those of one class when it is given."""
-    events = [_decode(row) for row in OutboxEvent.objects.order_by("id")]
+    events = [_decode(row) for row in _waiting()]
     return [event for event in events if event_class is None or type(event) is event_class]
 
 
@@ -53,7 +56,7 @@ def run_bus(*, rooms: Iterable[str] | None = None, rounds: int = 50) -> list[Eve
     """Deliver what waits in the outbox, and what that causes, until it is empty; every event delivered, in order."""
     delivered: list[Event] = []
     for _ in range(rounds):
-        rows = list(OutboxEvent.objects.order_by("id"))
+        rows = list(_waiting())
         if not rows:
             return delivered
         for row in rows:
@@ -88,6 +91,11 @@ def _process(room: str, messages: list[Message]) -> None:
 def _rooms_for(event_class: type[Event]) -> list[str]:
     topic = spec_of(event_class).topic
     return [room for room in bus_settings().rooms if topic in handlers_of(room)]
+
+
+def _waiting() -> QuerySet[OutboxEvent]:
+    """The events of the rooms; dead letters are for other tools."""
+    return OutboxEvent.objects.exclude(topic__endswith=SUFFIX).order_by("id")
 
 
 def _decode(row: OutboxEvent) -> Event:

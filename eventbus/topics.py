@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from eventbus.conf import bus_settings
+from eventbus.dead_letters import dead_letter_topic
 from eventbus.events import registered
 from eventbus.exceptions import BrokerUnavailableError
 from eventbus.kafka.admin import Cluster
@@ -11,6 +12,7 @@ from eventbus.outbox import topic_of
 
 DAY_MS = 24 * 3600 * 1000
 VISIBLE_SECONDS = 15.0
+DEAD_LETTER_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +35,24 @@ class TopicChange:
 
 
 def topic_plans() -> list[TopicPlan]:
-    """A plan for every registered event: all with the same number of partitions, so that their keys line up."""
+    """A plan for every registered event, all with the same number of partitions, and for its dead letters."""
+    partitions = bus_settings().partitions
+    plans = []
+    for _, spec in sorted(registered().items()):
+        name = topic_of(spec)
+        plans.append(_plan(name, partitions=partitions, retention_days=spec.retention_days))
+        plans.append(_plan(dead_letter_topic(name), partitions=1, retention_days=DEAD_LETTER_DAYS))
+    return plans
+
+
+def _plan(name: str, *, partitions: int, retention_days: int) -> TopicPlan:
     settings = bus_settings()
-    return [
-        TopicPlan(
-            name=topic_of(spec),
-            partitions=settings.partitions,
-            replication=settings.replication_factor,
-            config={
-                "cleanup.policy": "delete",
-                "retention.ms": str(spec.retention_days * DAY_MS),
-                "min.insync.replicas": str(settings.min_insync_replicas),
-            },
-        )
-        for _, spec in sorted(registered().items())
-    ]
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention_days * DAY_MS),
+        "min.insync.replicas": str(settings.min_insync_replicas),
+    }
+    return TopicPlan(name=name, partitions=partitions, replication=settings.replication_factor, config=config)
 
 
 def sync_topics(cluster: Cluster, *, apply: bool) -> list[TopicChange]:

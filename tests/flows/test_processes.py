@@ -132,5 +132,5 @@ def test_every_process_waits_for_the_database_and_goes_on(platform: Platform) ->
 
 def test_commands_name_what_is_wrong(platform: Platform) -> None:
     assert "There is no room 'nowhere'" in platform.manage("run_consumers", "nowhere", check=False)
-    assert "All 19 topics are as planned." in platform.manage("sync_topics")
+    assert "All 38 topics are as planned." in platform.manage("sync_topics")
     assert "relay" in platform.manage("bus_status")

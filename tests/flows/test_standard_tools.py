@@ -48,7 +48,7 @@ def test_topics_groups_lag_and_messages_are_seen_with_the_standard_tools(platfor
 
     topics = set(tool(platform, "topics", "--list").split())
     planned = {line.split()[0] for line in platform.manage("sync_topics", "--plan").splitlines()}
-    assert len(planned) == 19
+    assert len([name for name in planned if not name.endswith(".dlq")]) == 19
     assert planned <= topics
     assert "PartitionCount: 6" in tool(platform, "topics", "--describe", "--topic", "payment.completed")
 
@@ -74,4 +74,4 @@ def test_topics_are_kept_as_long_as_planned(platform: Platform) -> None:
     described = tool(platform, "configs", "--describe", "--entity-type", "topics", "--entity-name", "content.post.liked")
 
     assert f"retention.ms={7 * 24 * 3600 * 1000}" in described
-    assert platform.manage("sync_topics", "--dry-run").strip() == "All 19 topics are as planned."
+    assert platform.manage("sync_topics", "--dry-run").strip() == "All 38 topics are as planned."
