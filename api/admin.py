@@ -43,7 +43,7 @@ class ReadOnlyAdmin(pages.ReadOnlyAdmin):
 class IdempotencyRecordAdmin(ReadOnlyAdmin):
     """Which key was answered how; the body may hold what only its owner should read, so it stays out."""
 
-    list_display = ["key", "endpoint", "user_id", "state", "response_status", "created_at", "expires_at"]
+    list_display = ["key", "endpoint", "user_id", "state", "response_status", "created_at"]
     list_filter = ["state", "response_status"]
     search_fields = ["key__exact"]
     search_ids: ClassVar[list[str]] = ["id", "user_id", "resource_id"]

@@ -76,7 +76,6 @@ class PaymentOrderAdmin(ReadOnlyAdmin):
         "status",
         "payer_id",
         "payee_id",
-        "reference_id",
         "created_at",
         "completed_at",
     ]
@@ -222,7 +221,7 @@ class SubscriptionRefAdmin(ReadOnlyAdmin):
 class SandboxChargeAdmin(ReadOnlyAdmin):
     """The sandbox's books."""
 
-    list_display = ["gateway_payment_id", "token", "amount", "status", "decline_code", "created_at"]
+    list_display = ["gateway_payment_id", "token", "amount", "status", "created_at"]
     list_filter = ["status", "decline_code"]
     search_fields = ["gateway_payment_id__exact", "idempotency_key__startswith"]
     money: ClassVar[dict[str, str]] = {"amount": "currency"}
