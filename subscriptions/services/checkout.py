@@ -32,6 +32,7 @@ from subscriptions.models.history import SubscriptionPeriod
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
 from subscriptions.services.changes import remember, write_cancellation
+from subscriptions.services.expiry import end_term, has_lapsed
 
 PAYMENT_WINDOW = timedelta(hours=23)  # as long as a payment may wait for the payer's confirmation
 LIVE_CONSTRAINT = "one_live_subscription_per_creator"
@@ -95,9 +96,15 @@ def subscribe(
 
 
 def open_subscription(choice: Choice) -> Subscription:
-    """The subscription of this choice: the one that awaits its payment, or a new one in place of what it replaces."""
+    """The subscription of this choice: the one that awaits its payment, or a new one in place of what it replaces.
+
+    One whose paid time is over gives way too, or a fan without access could not pay for it again.
+    """
     between = Subscription.objects.between(choice.subscriber_id, choice.tier.creator_id)
     present = between.live().select_for_update().first()
+    if present is not None and has_lapsed(present):
+        end_term(present)
+        present = None
     if present is not None and present.status != Subscription.Status.INCOMPLETE:
         raise AlreadySubscribedError
     if present is not None and choice.is_of(present):

@@ -34,8 +34,22 @@ def end_due(*, subscription_id: UUID) -> Subscription:
     if end is None or end > timezone.now():
         return subscription
 
-    previous_status = subscription.status
-    reason = END_REASONS[CancelledBy(subscription.cancelled_by)]
-    subscription.end(Subscription.Status.CANCELLED, reason=reason, at=end)
-    write_update(subscription, change=Change.ENDED, previous_status=previous_status, fields=Subscription.END_FIELDS)
+    end_term(subscription)
     return subscription
+
+
+def has_lapsed(subscription: Subscription) -> bool:
+    """Whether it gave access once and gives none any longer, for want of another payment or by its cancellation."""
+    until = subscription.access_until
+    return subscription.status in Subscription.RUNNING and until is not None and until <= timezone.now()
+
+
+def end_term(subscription: Subscription) -> None:
+    """End a locked subscription where its access ended: as its cancellation said, or for want of another payment."""
+    previous_status = subscription.status
+    if subscription.cancel_at_period_end:
+        status, reason = Subscription.Status.CANCELLED, END_REASONS[CancelledBy(subscription.cancelled_by)]
+    else:
+        status, reason = Subscription.Status.EXPIRED, Subscription.EndReason.TERM_ENDED
+    subscription.end(status, reason=reason, at=subscription.access_until or timezone.now())
+    write_update(subscription, change=Change.ENDED, previous_status=previous_status, fields=Subscription.END_FIELDS)

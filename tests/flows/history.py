@@ -1,7 +1,6 @@
 """A history: what two fans and a creator did, by the services, each step followed by its news or not yet."""
 
 from contextlib import suppress
-from uuid import UUID
 
 from django.http import Http404
 
@@ -170,10 +169,10 @@ class History:
     def settle(self, fan, thing):
         self.world.settle()
 
-    def post(self, thing, **which) -> UUID:
+    def post(self, thing, **which):
         return pick(Post, thing, **which)
 
-    def subscription_of(self, fan) -> UUID:
+    def subscription_of(self, fan):
         found = Subscription.objects.filter(subscriber_id=fan.id).order_by("-created_at").first()
         if found is None:
             raise Http404
@@ -183,7 +182,7 @@ class History:
 STEPS = sorted({name for name in vars(History) if not name.startswith("_")} - {"take", "post", "subscription_of"})
 
 
-def pick(model, thing, **which) -> UUID:
+def pick(model, thing, **which):
     """One of the rows there are, newest first."""
     ids = list(model.objects.filter(**which).order_by("-pk").values_list("pk", flat=True))
     if not ids:

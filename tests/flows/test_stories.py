@@ -235,6 +235,21 @@ def test_a_cancelled_subscription_runs_to_its_end_and_no_further(world):
     assert world.opens(post)
 
 
+def test_a_fan_whose_month_is_over_can_pay_for_another(world):
+    post = world.write(visibility="subscribers")
+    tier, active = world.subscribed()
+    world.wait(days=32)
+    assert not world.opens(post)
+
+    again = world.subscribe(tier, world.card())
+    world.settle()
+
+    assert (world.subscription(active)["status"], world.subscription(active)["end_reason"]) == ("expired", "term_ended")
+    assert world.subscription(again)["status"] == "active"
+    assert world.opens(post)
+    assert (kept_by(world.payment(active)["id"]), kept_by(world.payment(again)["id"])) == (1200, 1200)
+
+
 def test_a_cancellation_that_is_taken_back_leaves_no_trace(world):
     _, active = world.subscribed()
     world.cancel(active)

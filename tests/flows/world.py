@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.models import Sum
@@ -221,7 +221,7 @@ def total(queryset):
     return queryset.aggregate(total=Sum("amount"))["total"] or 0
 
 
-def kept_by(order_id: UUID) -> int:
+def kept_by(order_id):
     """What the gateway holds of an order: captured and not given back."""
     charges = SandboxCharge.objects.filter(idempotency_key__startswith=f"{order_id}:", status="captured")
     return total(charges) - total(SandboxRefund.objects.filter(charge__in=charges))
@@ -234,7 +234,7 @@ def assert_the_books_agree():
     at_gateway = total(SandboxCharge.objects.filter(status="captured")) - total(SandboxRefund.objects.all())
     assert at_gateway == total(captured) - total(refunds)
     assert sum(order.refunded_amount for order in captured) == total(refunds)
-    paid: dict[tuple[str, UUID, int | None], int] = {}
+    paid = {}
     for order in PaymentOrder.objects.all():
         kept = kept_by(order.id)
         expected = order.amount - order.refunded_amount if order.is_captured else 0

@@ -6,7 +6,15 @@ from uuid import uuid4
 import pytest
 
 from eventbus.testing import published
-from subscriptions.events import BillingReason, CancelMode, EndReason, SubscriptionCancelled, SubscriptionCreated
+from subscriptions.events import (
+    BillingReason,
+    CancelledBy,
+    CancelMode,
+    Change,
+    EndReason,
+    SubscriptionCancelled,
+    SubscriptionCreated,
+)
 from subscriptions.exceptions import (
     AlreadySubscribedError,
     OwnTierError,
@@ -17,6 +25,7 @@ from subscriptions.exceptions import (
 )
 from subscriptions.models.history import SubscriptionPeriod, SubscriptionTransition
 from subscriptions.models.subscriptions import Subscription
+from subscriptions.services.cancellation import cancel
 from subscriptions.services.tiers import archive_tier, deactivate_price
 from tests.subscriptions.conftest import NOW
 from tests.subscriptions.factories import (
@@ -170,4 +179,38 @@ def test_a_full_tier_is_refused_and_an_unpaid_choice_stays(clock, creator, fan):
     waiting.refresh_from_db()
     assert waiting.status == Subscription.Status.INCOMPLETE
     assert Subscription.objects.count() == 2
+    assert published() == []
+
+
+@pytest.mark.parametrize(
+    "end", [("expired", EndReason.TERM_ENDED), ("cancelled", EndReason.SUBSCRIBER_REQUEST)], ids=["lapsed", "cancelled"]
+)
+def test_a_subscription_whose_time_is_over_gives_way_to_a_new_one(active, tier, fan, end, clock):
+    if end[0] == "cancelled":
+        cancel(subscription_id=active.id, cancelled_by=CancelledBy.SUBSCRIBER, mode=CancelMode.AT_PERIOD_END)
+        forget_events()
+    clock.move_to(active.current_period_end)
+
+    again = choose(tier, fan)
+
+    active.refresh_from_db()
+    assert (active.status, active.end_reason) == end
+    assert active.ended_at == active.current_period_end
+    assert active.access_until == active.current_period_end
+    assert again.pk != active.pk
+    assert again.status == Subscription.Status.INCOMPLETE
+    assert again.replaces_subscription is None
+    [ended, created] = published()
+    assert (ended.subscription_id, ended.change, (ended.status, ended.end_reason)) == (active.pk, Change.ENDED, end)
+    assert created.subscription_id == again.pk
+
+
+def test_a_subscription_whose_time_runs_until_its_last_moment_is_in_the_way(clock, active, tier, fan):
+    clock.move_to(active.current_period_end - timedelta(microseconds=1))
+
+    with pytest.raises(AlreadySubscribedError):
+        choose(tier, fan)
+
+    active.refresh_from_db()
+    assert active.status == Subscription.Status.ACTIVE
     assert published() == []
