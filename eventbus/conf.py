@@ -48,6 +48,7 @@ class BusSettings:
     not_yet_limit_seconds: float = 24 * 3600.0
     continue_past_dead: tuple[str, ...] = ()
     inbox_retention_days: int = 45
+    http_port: int = 0  # health and metrics: the relay's port; each room's consumer has the next ones; 0 serves none
 
     def __post_init__(self) -> None:
         if not self.rooms:
@@ -68,9 +69,9 @@ class BusSettings:
             raise ImproperlyConfigured(f"There is no room {name!r}; the rooms are {', '.join(sorted(self.rooms))}")
         return self.rooms[name]
 
-    def room_of_group(self, group: str) -> str:
-        """The room that reads as this consumer group."""
-        return next(name for name, room in self.rooms.items() if room.group_id == group)
+    def http_port_of(self, room: str) -> int:
+        """Where this room's consumer answers about its health; 0 for nowhere."""
+        return self.http_port and self.http_port + 1 + list(self.rooms).index(room)
 
 
 @cache

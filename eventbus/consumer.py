@@ -5,16 +5,20 @@ import threading
 import time
 from collections.abc import Sequence
 
+from eventbus import metrics
 from eventbus.conf import bus_settings
 from eventbus.exceptions import CatalogError
 from eventbus.handlers import handlers_of
+from eventbus.health import Health
 from eventbus.kafka.consumer import EventConsumer
 from eventbus.leases import Trouble
 from eventbus.messages import Message
-from eventbus.processing import DatabaseUnavailableError, Processor
+from eventbus.models import ParkedEvent
+from eventbus.processing import DatabaseUnavailableError, Processor, guarded
 
 logger = logging.getLogger(__name__)
 
+LOOK_SECONDS = 5.0
 RETRY_SECONDS = 0.5  # how often parked keys are looked at while messages flow
 
 
@@ -29,11 +33,12 @@ class Consumer:
         self.handled = 0
         self._trouble = Trouble(f"consumer {room}", "the database")
         self._stop = threading.Event()
-        self._retried_at = 0.0
+        self._retried_at = self._looked_at = 0.0
         topics = [settings.topic_prefix + event_type for event_type in sorted(handlers_of(room))]
         if not topics:
             raise CatalogError(f"{room} handles no event, so there is nothing to consume")
         self._source = EventConsumer(room, topics)
+        self.health = Health(f"consumer {room}")
 
     def stop(self, *_: object) -> None:
         """Finish the batch at hand, commit its offsets, leave the group, and return from run()."""
@@ -42,10 +47,12 @@ class Consumer:
     def run(self) -> None:
         """Consume until stopped; waits for a database or a broker that is away, and says so once."""
         logger.info("consumer %s started", self.room)
+        self.health.serve(bus_settings().http_port_of(self.room))
         try:
             while not self._stop.is_set():
                 self.step()
         finally:
+            self.health.close()
             self._source.close()
         logger.info("consumer %s stopped after %d messages", self.room, self.handled)
 
@@ -61,7 +68,9 @@ class Consumer:
 
     def step(self) -> int:
         """One batch and, when it is time, the parked keys that are due; the number of things done."""
+        self.health.beat()
         messages = self._source.take(self.batch, self.wait)
+        self._note_broker()
         if messages and self._handle(messages):
             self.handled += len(messages)
         done = len(messages)
@@ -76,19 +85,42 @@ class Consumer:
                 self.processor.process(messages)
             except DatabaseUnavailableError as error:
                 self._trouble.is_down(str(error))
+                self.health.beat()
+                self.health.waits_for("database", str(error))
                 if self._stop.is_set():
                     return False
                 self._source.stay_in_group(1.0)
                 messages = [message for message in messages if self._source.owns(message)]
             else:
                 self._trouble.is_up()
+                self.health.has("database")
                 self._source.done(messages)
                 return True
 
     def _retry(self) -> int:
         self._retried_at = time.monotonic()
         try:
-            return self.processor.retry_due()
+            self._look()
+            made = self.processor.retry_due()
         except DatabaseUnavailableError as error:
             self._trouble.is_down(str(error))
+            self.health.waits_for("database", str(error))
             return 0
+        self._trouble.is_up()
+        self.health.has("database")
+        return made
+
+    def _look(self) -> None:
+        """Count what is parked, every few seconds, when somebody can read it."""
+        if self.health.port and time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            group = self.processor.group
+            for state, count in guarded(lambda: ParkedEvent.objects.count_by_state(group)).items():
+                metrics.parked_events.labels(group, state).set(count)
+
+    def _note_broker(self) -> None:
+        trouble = self._source.connection.trouble
+        if trouble:
+            self.health.waits_for("kafka", trouble)
+        else:
+            self.health.has("kafka")

@@ -116,6 +116,11 @@ class ParkedQuerySet(models.QuerySet["ParkedEvent"]):
         """The dead letters."""
         return self.filter(state=ParkedEvent.State.DEAD)
 
+    def count_by_state(self, group: str) -> dict[str, int]:
+        """How many of a group are in each state."""
+        counted = dict(self.filter(group=group).values_list("state").annotate(models.Count("id")))
+        return {state: counted.get(state, 0) for state in ParkedEvent.State.values}
+
     def of_key(self, group: str, topic: str, key: str) -> Self:
         """One key's rows in the order in which they must be handled."""
         return self.filter(group=group, topic=topic, key=key).order_by("id")

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, transaction
+from django.utils import timezone
 
-from eventbus import parking
+from eventbus import metrics, parking
 from eventbus.conf import bus_settings
 from eventbus.context import event_context
 from eventbus.exceptions import EventBusError
@@ -43,16 +44,19 @@ class Processor:
     def process(self, messages: Sequence[Message]) -> None:
         """Handle, park or bury every message; raises only DatabaseUnavailableError, and then nothing is lost."""
         deliveries = [read(message) for message in messages]
-        if self._attempt(lambda: self._take(deliveries)) is None:
-            return
-        for delivery in deliveries:
-            error = self._attempt(lambda delivery=delivery: self._take([delivery]))  # type: ignore[misc]
-            if error is not None:
-                self._park(delivery, error)
+        with metrics.consumer_batch_seconds.labels(self.group).time():
+            if self._attempt(deliveries) is None:
+                return
+            for delivery in deliveries:
+                error = self._attempt([delivery])
+                if error is not None:
+                    self._park(delivery, error)
 
     def retry_due(self, limit: int = 100) -> int:
         """Run parked heads whose time has come, with their followers in order; the number of attempts made."""
-        return guarded(lambda: parking.retry_due(self.group, self.answer, limit=limit))
+        made = guarded(lambda: parking.retry_due(self.group, self.answer, limit=limit))
+        metrics.consumer_retries.labels(self.group).inc(made)
+        return made
 
     def answer(self, delivery: Delivery) -> None:
         """Run this room's handlers for one event, in the caller's transaction."""
@@ -62,27 +66,36 @@ class Processor:
             for handler in self.handlers.get(delivery.event_type, ()):
                 handler(delivery.event)
 
-    def _attempt(self, work: Callable[[], None]) -> Exception | None:
+    def _attempt(self, deliveries: Sequence[Delivery]) -> Exception | None:
+        """All of these in one transaction; what came in the way, if anything did."""
         try:
-            guarded(lambda: _atomically(work))
+            outcomes = guarded(lambda: _atomically(lambda: self._take(deliveries)))
         except DatabaseUnavailableError:
             raise
         except Exception as error:
             return error
+        for delivery, outcome in outcomes:
+            self._count(delivery, outcome)
         return None
 
-    def _take(self, deliveries: Sequence[Delivery]) -> None:
+    def _take(self, deliveries: Sequence[Delivery]) -> list[tuple[Delivery, str]]:
         new = self._claim(deliveries)
+        taken = {id(delivery) for delivery in new}
+        outcomes = [(delivery, "duplicate") for delivery in deliveries if id(delivery) not in taken]
         blocked = parking.blocked_keys(self.group, [(d.message.topic, d.key) for d in new])
         for delivery in new:
             place = (delivery.message.topic, delivery.key)
             if place in blocked:
                 parking.queue(self.group, delivery)
+                outcomes.append((delivery, "queued"))
             elif delivery.error is not None:
                 parking.bury(self.group, delivery, delivery.error)
                 blocked |= parking.blocked_keys(self.group, [place])
+                outcomes.append((delivery, "dead"))
             else:
                 self.answer(delivery)
+                outcomes.append((delivery, "handled"))
+        return outcomes
 
     def _claim(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """The deliveries new to this group, each once; concurrent claims of one event wait for each other."""
@@ -102,11 +115,20 @@ class Processor:
         return [delivery for event_id, delivery in by_id.items() if event_id in claimed]
 
     def _park(self, delivery: Delivery, error: Exception) -> None:
-        def park() -> None:
-            if self._claim([delivery]):
+        def park() -> bool:
+            is_new = bool(self._claim([delivery]))
+            if is_new:
                 parking.park(self.group, delivery, error)
+            return is_new
 
-        guarded(lambda: _atomically(park))
+        if guarded(lambda: _atomically(park)):
+            self._count(delivery, "parked")
+
+    def _count(self, delivery: Delivery, outcome: str) -> None:
+        metrics.consumer_messages.labels(self.group, delivery.event_type, outcome).inc()
+        if outcome == "handled" and delivery.event is not None:
+            age = (timezone.now() - delivery.event.timestamp).total_seconds()
+            metrics.consumer_end_to_end.labels(self.group, delivery.event_type).observe(max(0.0, age))
 
 
 def guarded(work: Callable[[], Result]) -> Result:
@@ -122,6 +144,6 @@ def guarded(work: Callable[[], Result]) -> Result:
         raise
 
 
-def _atomically(work: Callable[[], None]) -> None:
+def _atomically(work: Callable[[], Result]) -> Result:
     with transaction.atomic():
-        work()
+        return work()

@@ -9,6 +9,8 @@ import logging
 import os
 import socket
 import threading
+import time
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,13 +19,16 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 from django.db import connection
+from django.utils import timezone
 from psycopg.types.json import set_json_loads
 
+from eventbus import metrics
 from eventbus.conf import bus_settings
 from eventbus.exceptions import BrokerUnavailableError
+from eventbus.health import Health
 from eventbus.kafka.producer import EventProducer, is_permanent
 from eventbus.leases import Leases
-from eventbus.models import HeldKey
+from eventbus.models import HeldKey, OutboxEvent
 from eventbus.processing import DatabaseUnavailableError, guarded
 
 logger = logging.getLogger(__name__)
@@ -95,6 +100,7 @@ class Outcome:
 
 
 UNANSWERED = object()
+LOOK_SECONDS = 5.0
 
 
 class Relay:
@@ -106,7 +112,9 @@ class Relay:
         self.leases = Leases(owner=self.id, host=socket.gethostname(), pid=os.getpid())
         self.published = 0
         self._producer: EventProducer | None = None
-        self._batch = self.settings.relay_batch_min
+        self.health = Health("relay")
+        self._per_bucket = self._least = max(1, self.settings.relay_batch_min // self.settings.buckets)
+        self._looked_at = 0.0
         self._stop = threading.Event()
 
     def stop(self, *_: object) -> None:
@@ -117,8 +125,10 @@ class Relay:
         """Publish until stopped; waits for a database or a broker that is away, and says so once."""
         self.leases.start()
         logger.info("relay %s started", self.id)
+        self.health.serve(self.settings.http_port)
         try:
             while not self._stop.is_set():
+                self.health.beat()
                 pause = self._guarded_round()
                 if pause:
                     self._stop.wait(pause)
@@ -144,15 +154,17 @@ class Relay:
         rows = self._fetch(list(owned)) if owned else []
         if not rows:
             return 0
-        outcome = self._produce(rows)
-        acknowledged, refused = outcome.acknowledged(), outcome.refused()
-        if acknowledged:
-            self._finish(acknowledged, owned)
-        for row, reason in refused:
-            self._hold(row, reason)
+        metrics.relay_round_rows.observe(len(rows))
+        with metrics.relay_round_seconds.time():
+            outcome = self._produce(rows)
+            acknowledged, refused = outcome.acknowledged(), outcome.refused()
+            if acknowledged:
+                self._finish(acknowledged, owned)
+            for row, reason in refused:
+                self._hold(row, reason)
         if not acknowledged and not refused:
             raise BrokerUnavailableError(outcome.trouble())
-        self._adapt(len(rows))
+        self._adapt(rows)
         self.published += len(acknowledged)
         return len(acknowledged)
 
@@ -160,12 +172,31 @@ class Relay:
         """A round whose troubles become a pause, in seconds."""
         try:
             self.leases.balance()
-            return 0.0 if self.round() else self.settings.relay_idle_seconds
+            self._look()
+            self.health.has("database")
+            done = self.round()
         except DatabaseUnavailableError as error:
             self.leases.trouble.is_down(str(error))
+            self.health.waits_for("database", str(error))
+            metrics.relay_troubles.labels("database").inc()
             return 1.0
         except BrokerUnavailableError as error:
+            self.health.waits_for("kafka", str(error))
+            metrics.relay_troubles.labels("kafka").inc()
             return self._wait_for_broker(error)
+        if done:
+            self.health.has("kafka")
+        return 0.0 if done else self.settings.relay_idle_seconds
+
+    def _look(self) -> None:
+        """Measure what waits, every few seconds, when somebody can read it."""
+        if not self.health.port or time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        oldest = guarded(lambda: OutboxEvent.objects.order_by("id").values_list("created_at", flat=True).first())
+        metrics.outbox_oldest_age.set((timezone.now() - oldest).total_seconds() if oldest else 0.0)
+        metrics.held_keys.set(guarded(HeldKey.objects.count))
+        metrics.relay_buckets.set(len(self.leases.held()))
 
     def _wait_for_broker(self, error: BrokerUnavailableError) -> float:
         if self._producer is None:
@@ -174,14 +205,12 @@ class Relay:
         return 0.2 if self._producer.is_reachable() else 1.0
 
     def _fetch(self, buckets: list[int]) -> list[Row]:
-        per_bucket = max(1, self._batch // len(buckets))
-
         def fetch() -> list[Row]:
             connection.ensure_connection()
             # Django's own cursors cannot fetch binary rows, and only they translate psycopg's errors by themselves.
             with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
                 set_json_loads(_headers.decode, cursor)
-                cursor.execute(FETCH, [buckets, per_bucket], binary=True)
+                cursor.execute(FETCH, [buckets, self._per_bucket], binary=True)
                 return [Row(*columns) for columns in cursor.fetchall()]
 
         return guarded(fetch)
@@ -216,6 +245,8 @@ class Relay:
                 return int(cursor.rowcount)
 
         finished = guarded(finish)
+        for topic, count in Counter(row.topic for row in rows).items():
+            metrics.relay_published.labels(topic).inc(count)
         if finished < len(rows):
             logger.warning(
                 "relay: %d events stay: another relay has their lease and sends them again", len(rows) - finished
@@ -231,14 +262,16 @@ class Relay:
         return not owned or bool(guarded(lambda: self._fetch(list(owned))))
 
     def _close(self) -> None:
+        self.health.close()
         if self._producer is not None:
             self._producer.close()
         self.leases.close()
 
-    def _adapt(self, fetched: int) -> None:
-        """Let the batch grow with the backlog and shrink without one."""
-        settings = self.settings
-        if fetched >= self._batch * 0.9:
-            self._batch = min(self._batch * 2, settings.relay_batch_max)
-        elif fetched < self._batch // 4:
-            self._batch = max(self._batch // 2, settings.relay_batch_min)
+    def _adapt(self, rows: list[Row]) -> None:
+        """Let a round take more while a bucket has more to give, up to relay_batch_max rows, else less."""
+        most = self.settings.relay_batch_max
+        fullest = max(Counter(row.bucket for row in rows).values())
+        if fullest >= self._per_bucket and len(rows) <= most // 2:
+            self._per_bucket = min(self._per_bucket * 2, most)
+        elif len(rows) > most or fullest < self._per_bucket // 4:
+            self._per_bucket = max(self._per_bucket // 2, self._least)
