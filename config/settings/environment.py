@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-import environ  # type: ignore[import-untyped]  # the library ships no types
+import environ
 from django.core.exceptions import ImproperlyConfigured
 
 OUR_PREFIXES = ("KAFKA_", "EVENTBUS_", "CELERY_", "TRIBUTARY_")

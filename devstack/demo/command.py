@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import threading
@@ -35,6 +36,7 @@ def add_demo_options(command: argparse.ArgumentParser) -> None:
 
 def demo(arguments: argparse.Namespace) -> int:
     """Play the story in a fresh directory on free ports; the exit status is 0 only if every effect was seen."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a demo that is told to end cleans up too
     output = Output(sys.stdout)
     started_at = time.monotonic()
     os.environ["MEDIA_ORPHAN_GRACE_SECONDS"] = "0"  # deleted posts lose their media at once, not after a week
@@ -54,7 +56,7 @@ def demo(arguments: argparse.Namespace) -> int:
             if arguments.stay:
                 stay(stack, output)
             else:
-                output.write("try", "make demo ARGS=--stay          the same, left running, with log-ins for admin and API")
+                output.write("try", "make demo ARGS=--stay          the same, left running, with log-ins")
                 output.write("try", "make demo ARGS=--kafka=apache  the same on Apache Kafka")
     return status
 

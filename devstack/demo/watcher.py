@@ -24,6 +24,7 @@ from eventbus.messages import Message
 HANDLED = """
 SELECT id, event_id, "group", coalesce({commit}, handled_at) FROM eventbus_inboxevent WHERE id > %s ORDER BY id
 """
+SURELY_QUIET_SECONDS = 0.3
 LATE_COMMITS = 500  # rows whose ids were drawn early may be committed late, so the last ones are read again
 
 
@@ -151,10 +152,13 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def wait_until_quiet(watcher: Watcher, *, seconds: float) -> bool:
-    """Give the last handlers time to commit."""
+    """Give the last events and effects time to come: every topic seen, and nothing open for a while."""
     deadline = time.monotonic() + seconds
-    while not watcher.is_quiet():
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < SURELY_QUIET_SECONDS:
         if time.monotonic() > deadline:
-            return False
+            return watcher.is_quiet()
+        if not watcher.is_quiet() or len(watcher.topics()) < len(registered()):
+            quiet_since = time.monotonic()
         time.sleep(0.05)
     return True

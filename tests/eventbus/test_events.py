@@ -140,7 +140,7 @@ def test_a_missing_field_without_a_default_is_refused(missing: str) -> None:
 
 def test_events_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        painted().sequence = 4  # type: ignore[misc]
+        painted().sequence = 4
 
 
 def test_a_key_that_is_no_field_is_refused_at_declaration() -> None:

@@ -105,7 +105,7 @@ class Platform:
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """What the platform's database answers."""
         with psycopg.connect(self.stack.database_url, autocommit=True) as connection:
-            return connection.execute(query, parameters).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query, parameters).fetchall()
 
     def log(self, process: str) -> str:
         """Everything a process wrote."""

@@ -134,7 +134,7 @@ def test_the_classic_group_protocol_serves_older_brokers(topics: str, bus: Any) 
     assert numbers(counter) == [1, 2, 3]
 
 
-def test_a_consumer_that_dies_before_its_offsets_are_stored_handles_nothing_twice(topics: str, monkeypatch: Any) -> None:
+def test_a_consumer_that_dies_before_its_offsets_are_stored_doubles_nothing(topics: str, monkeypatch: Any) -> None:
     [counter] = count_to(5)
     Relay().drain()
     dying = Consumer("tests")

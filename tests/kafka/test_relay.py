@@ -42,6 +42,11 @@ def on_the_topic(seconds: float = 1.5) -> dict[str, list[int]]:
     return found
 
 
+def run_and_close(relay: Relay) -> None:
+    relay.run()
+    connection.close()
+
+
 def number_of(message: Message) -> int:
     event = Counted.spec.decode(message.value, fallback_id="")
     assert isinstance(event, Counted)
@@ -179,10 +184,10 @@ def test_a_relay_whose_lease_was_taken_finishes_nothing(relay: Relay) -> None:
 def test_two_relays_share_the_buckets_and_keep_every_key_in_order(builtin: BuiltinBroker) -> None:
     counters = [uuid4() for _ in range(40)]
     relays = [Relay(), Relay()]
-    threads = [threading.Thread(target=lambda relay=relay: (relay.run(), connection.close())) for relay in relays]
+    threads = [threading.Thread(target=run_and_close, args=[relay]) for relay in relays]
     for thread in threads:
         thread.start()
-    shared = []
+    shared: list[int] = []
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline and shared != [8, 8]:
         count_to(1, counters[:1])
