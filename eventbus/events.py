@@ -152,7 +152,7 @@ class EventSpec:
             if step not in self.upcasters:
                 break
             try:
-                raw = self.upcasters[step](raw)
+                raw = {**self.upcasters[step](raw), "version": f"{step + 1}.0"}
             except (LookupError, TypeError, ValueError, AttributeError) as error:
                 raise DecodeError(f"{self.topic}: cannot be lifted from version {step}: {error!r}") from error
             major = step + 1
@@ -190,7 +190,7 @@ def event(
 
     `key` names the attribute whose value is the partition key; `aggregate_id` the attribute (or attributes) that
     identify the aggregate, the key by default; Kafka keeps the topic for `retention_days`; `upcasters[n]` turns a raw
-    object of major version n into one of n + 1.
+    object of major version n into one of n + 1, and need not care for its `version`.
     """
 
     def register(event_class: EventClass) -> EventClass:

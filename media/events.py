@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from eventbus.events import Event, Wire, WireEnum, event, field
@@ -55,10 +55,10 @@ class Variant(Wire):
     """One rendition of a file: sizes in pixels and bytes, duration in milliseconds."""
 
     name: str
-    mime: str
+    mime: str = field(name="mimeType")
     width: int | None
     height: int | None
-    size_bytes: int
+    size_bytes: int = field(name="fileSize")
     duration_ms: int | None
 
     @classmethod
@@ -103,7 +103,16 @@ class MediaUploaded(Event):
         )
 
 
-@event("media.processed", version="1.0", key="media_id", aggregate="media")
+def named_as_in_uploaded(raw: dict[str, Any]) -> dict[str, Any]:
+    """A `media.processed` of version 1 with the names of version 2: type and size are called as in `media.uploaded`."""
+    raw["fileSize"] = raw.pop("sizeBytes")
+    for variant in raw["variants"]:
+        variant["mimeType"] = variant.pop("mime")
+        variant["fileSize"] = variant.pop("sizeBytes")
+    return raw
+
+
+@event("media.processed", version="2.0", key="media_id", aggregate="media", upcasters={1: named_as_in_uploaded})
 class MediaProcessed(Event):
     """Processing ended: its variants exist, or `failure_code` says why not."""
 
@@ -116,7 +125,7 @@ class MediaProcessed(Event):
     width: int | None
     height: int | None
     duration_ms: int | None
-    size_bytes: int | None
+    size_bytes: int | None = field(name="fileSize")
     variants: tuple[Variant, ...]
     processing_ms: int
     processed_at: datetime

@@ -65,7 +65,9 @@ def compare(docs: Path, entries: list[Entry]) -> Comparison:
             result.files.setdefault(file, _text(samples[schema["$id"]]))
     result.files[docs / "asyncapi.json"] = _text(document_of(entries, schemas, samples))
     result.files[docs / "events.md"] = reference_of(entries, schemas)
-    result.findings += [*_judge_glossary(glossary), *_judge_topics(docs, entries), *_stale(docs, result.files)]
+    result.findings += [*_judge_glossary(glossary), *_judge_topics(docs, entries)]
+    if not result.refused:
+        result.findings += _stale(docs, result.files)
     return result
 
 
