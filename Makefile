@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
-NODE_TOOLS := tests/kafka/kafkajs
+NODE_TOOLS := tests/kafka/kafkajs tests/house/asyncapi
 ARGS ?=
 # Checks and tests decide by themselves what they run against; a developer's shell must not.
 PRODUCTION := env -u DJANGO_SETTINGS_MODULE $$(grep -v '^\#' deploy/placeholder.env) $(PYTHON)
@@ -44,7 +44,7 @@ test: tools  ## Run the tests on every core; ARGS are pytest's
 	@echo "test: the whole suite, in random order"
 	@.venv/bin/pytest -n auto --dist loadgroup -rs $(ARGS)
 
-check: setup  ## Lint, types, import rules, migrations, API schema, production settings, compose file
+check: setup  ## Lint, types, import rules, migrations, API schema, events, production settings, compose file
 	@echo "check: lint"
 	@.venv/bin/ruff check .
 	@echo "check: format"
@@ -57,6 +57,8 @@ check: setup  ## Lint, types, import rules, migrations, API schema, production s
 	@$(PRODUCTION) -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	@echo "check: the API's schema is complete and valid"
 	@$(PRODUCTION) manage.py spectacular --fail-on-warn --validate --file /dev/null
+	@echo "check: events against their schemas, samples and documents"
+	@$(PRODUCTION) manage.py check_events
 	@echo "check: production settings"
 	@$(PRODUCTION) manage.py check --deploy --fail-level WARNING
 	@if docker compose version >/dev/null 2>&1; then \
