@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from eventbus import metrics
 from eventbus.conf import bus_settings
 from eventbus.exceptions import CatalogError
+from eventbus.faults import fault
 from eventbus.handlers import handlers_of
 from eventbus.health import Health
 from eventbus.kafka.consumer import EventConsumer
@@ -94,6 +95,7 @@ class Consumer:
             else:
                 self._trouble.is_up()
                 self.health.has("database")
+                fault("after_commit_before_offsets")
                 self._source.done(messages)
                 return True
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 from eventbus.conf import bus_settings
 from eventbus.dead_letters import announce
 from eventbus.exceptions import DecodeError, DomainError, NotYetError
+from eventbus.faults import fault
 from eventbus.messages import Delivery, Message, read
 from eventbus.models import OperatorAction, ParkedEvent
 
@@ -73,6 +74,7 @@ def retry_due(group: str, answer: Callable[[Delivery], None], *, limit: int) -> 
         head = _begin_attempt(group)
         if head is None:
             return made
+        fault("before_retry")
         try:
             _finish_attempt(head, answer)
         except Exception as error:
@@ -172,6 +174,7 @@ def _finish_attempt(head: ParkedEvent, answer: Callable[[Delivery], None]) -> No
             return
         answer(delivery_of(mine))
         _release(mine)
+        fault("during_retry")
 
 
 def _record_failure(head: ParkedEvent, error: Exception) -> None:

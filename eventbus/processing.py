@@ -15,6 +15,7 @@ from eventbus import metrics, parking
 from eventbus.conf import bus_settings
 from eventbus.context import event_context
 from eventbus.exceptions import EventBusError
+from eventbus.faults import fault
 from eventbus.handlers import handlers_of
 from eventbus.messages import Delivery, Message, read
 
@@ -44,12 +45,14 @@ class Processor:
     def process(self, messages: Sequence[Message]) -> None:
         """Handle, park or bury every message; raises only DatabaseUnavailableError, and then nothing is lost."""
         deliveries = [read(message) for message in messages]
+        fault("before_batch")
         with metrics.consumer_batch_seconds.labels(self.group).time():
             if self._attempt(deliveries) is None:
                 return
             for delivery in deliveries:
                 error = self._attempt([delivery])
                 if error is not None:
+                    fault("before_park")
                     self._park(delivery, error)
 
     def retry_due(self, limit: int = 100) -> int:
@@ -95,6 +98,7 @@ class Processor:
             else:
                 self.answer(delivery)
                 outcomes.append((delivery, "handled"))
+        fault("before_commit")
         return outcomes
 
     def _claim(self, deliveries: Sequence[Delivery]) -> list[Delivery]:

@@ -25,6 +25,7 @@ from psycopg.types.json import set_json_loads
 from eventbus import metrics
 from eventbus.conf import bus_settings
 from eventbus.exceptions import BrokerUnavailableError
+from eventbus.faults import fault
 from eventbus.health import Health
 from eventbus.kafka.producer import EventProducer, is_permanent
 from eventbus.leases import Leases
@@ -156,7 +157,9 @@ class Relay:
             return 0
         metrics.relay_round_rows.observe(len(rows))
         with metrics.relay_round_seconds.time():
+            fault("before_produce")
             outcome = self._produce(rows)
+            fault("after_ack_before_delete")
             acknowledged, refused = outcome.acknowledged(), outcome.refused()
             if acknowledged:
                 self._finish(acknowledged, owned)
