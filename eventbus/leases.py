@@ -124,7 +124,9 @@ class Leases:
             self._execute(RELEASE, [self.owner, extra])
         elif len(held) < share:
             asked_at = time.monotonic()
-            self._believe(self._execute(ACQUIRE, [self.owner, self.duration, share - len(held)]), asked_at)
+            acquired = self._execute(ACQUIRE, [self.owner, self.duration, share - len(held)])
+            with self._mutex:
+                self._believe(acquired, asked_at)
 
     def _renew_until_closed(self) -> None:
         try:
@@ -140,14 +142,12 @@ class Leases:
         asked_at = time.monotonic()
         self._execute(REGISTER, [self.owner, self.host, self.pid, self.duration])
         renewed = self._execute(RENEW, [self.duration, self.owner])
-        with self._mutex:
-            ours = {bucket: epoch for bucket, epoch in renewed if bucket in self._held}
-        self._believe(ours.items(), asked_at)
+        with self._mutex:  # what balance() gives back meanwhile must not be believed again
+            self._believe([(bucket, epoch) for bucket, epoch in renewed if bucket in self._held], asked_at)
 
     def _believe(self, rows: Iterable[tuple[int, ...]], asked_at: float) -> None:
-        with self._mutex:
-            for bucket, epoch in rows:
-                self._held[bucket] = (epoch, asked_at + self.duration * SAFETY)
+        for bucket, epoch in rows:
+            self._held[bucket] = (epoch, asked_at + self.duration * SAFETY)
 
     def _execute(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[int, ...]]:
         with connection.cursor() as cursor:

@@ -74,6 +74,14 @@ class Outcome:
 
     rows: list[Row]
     answers: dict[int, Any] = field(default_factory=dict)  # row id: the broker's error, or None
+    failed: set[tuple[str, str]] = field(default_factory=set)  # topic and key of what failed
+    broken: str = ""
+
+    def answer(self, row: Row, error: Any) -> None:
+        """Note what became of one row."""
+        self.answers[row.id] = error
+        if error is not None:
+            self.failed.add((row.topic, row.key))
 
     def acknowledged(self) -> list[Row]:
         """The rows that may go: of each key only those before its first failure."""
@@ -97,7 +105,8 @@ class Outcome:
 
     def trouble(self) -> str:
         """Why the first failed row failed."""
-        return next((error.str() for error in self.answers.values() if error is not None), "no answer in time")
+        errors = (error.str() for error in self.answers.values() if error is not None)
+        return self.broken or next(errors, "no answer in time")
 
 
 UNANSWERED = object()
@@ -223,21 +232,28 @@ class Relay:
             self._producer = EventProducer()
         outcome = Outcome(rows)
         for row in rows:
+            if (row.topic, row.key) in outcome.failed:
+                continue  # sent now, it would lie before the one that failed
             self._producer.send(
                 topic=row.topic,
                 key=row.key.encode(),
                 value=row.payload,
                 headers=row.headers,
-                done=partial(outcome.answers.__setitem__, row.id),
+                done=partial(outcome.answer, row),
             )
         self._producer.wait()
         if any(error is None for error in outcome.answers.values()):
             self._producer.connection.is_up()
         if self._producer.broken:
-            logger.warning("relay: starting a new producer: %s", self._producer.broken)
-            self._producer.close()
-            self._producer = None
+            outcome.broken = self._producer.broken
+            self._renew_producer(self._producer)
         return outcome
+
+    def _renew_producer(self, broken: EventProducer) -> None:
+        if not broken.connection.trouble:
+            logger.warning("relay: starting a new producer: %s", broken.broken)
+        broken.close()
+        self._producer = EventProducer(broken.connection)
 
     def _finish(self, rows: list[Row], owned: dict[int, int]) -> None:
         columns = [[row.id for row in rows], [row.bucket for row in rows], list(owned.keys()), list(owned.values())]

@@ -6,6 +6,7 @@ Settings are explained where they are set; sizes and times are librdkafka's (byt
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -32,12 +33,16 @@ class EventProducer:
 
     With the gapless guarantee a refused message ends the whole producer, so that nothing of its partition is written
     past it: `broken` then says why, everything queued is reported as failed, and the owner builds another producer.
+    The same when the broker answers nothing for `delivery_timeout_seconds`: left to itself the client would give up
+    message by message and, were the broker back in the middle of that, write what lies behind those given up.
     """
 
-    def __init__(self) -> None:
-        self.connection = Connection("relay")
+    def __init__(self, connection: Connection | None = None) -> None:
+        self.connection = connection or Connection("relay")
         self.broken = ""
-        timeout = bus_settings().delivery_timeout_seconds
+        self._patience = bus_settings().delivery_timeout_seconds
+        self._answered_at = time.monotonic()
+        self._reports: deque[tuple[Acknowledge, KafkaError | None]] = deque()
         self._producer = Producer(
             {
                 **common_settings(f"relay-{socket.gethostname()}-{os.getpid()}"),
@@ -47,7 +52,7 @@ class EventProducer:
                 "partitioner": "murmur2_random",
                 "linger.ms": 0,  # each batch ends in a flush, so lingering would only add latency
                 "compression.type": bus_settings().compression,
-                "delivery.timeout.ms": int(timeout * 1000),
+                "delivery.timeout.ms": 0,  # never: `_poll` gives everything up at once
                 "queue.buffering.max.kbytes": 65_536,
                 "error_cb": self.connection.on_error,
             }
@@ -55,11 +60,15 @@ class EventProducer:
 
     def send(self, *, topic: str, key: bytes, value: bytes, headers: Mapping[str, str], done: Acknowledge) -> None:
         """Queue one message; `done(error or None)` is called once with the broker's answer, or never when broken."""
+
+        def note(error: KafkaError | None, _: object) -> None:
+            self._reports.append((done, error))  # nothing else: the client's own fatal error may be raised already
+
+        if not len(self._producer):
+            self._answered_at = time.monotonic()
         while not self.broken:
             try:
-                self._producer.produce(
-                    topic, value=value, key=key, headers=dict(headers), on_delivery=lambda error, _: done(error)
-                )
+                self._producer.produce(topic, value=value, key=key, headers=dict(headers), on_delivery=note)
             except BufferError:
                 self._poll(0.1)
                 continue
@@ -73,10 +82,12 @@ class EventProducer:
             return
 
     def wait(self) -> None:
-        """Block until every message sent has its answer, for a little longer than delivery may take."""
-        deadline = time.monotonic() + bus_settings().delivery_timeout_seconds + 5
-        while len(self._producer) and time.monotonic() < deadline:
+        """Block until every message sent has its answer, or the producer is broken."""
+        while len(self._producer) and self._silence() < self._patience + 5:
             self._poll(0.5)
+
+    def _silence(self) -> float:
+        return time.monotonic() - self._answered_at
 
     def _poll(self, seconds: float) -> None:
         try:
@@ -85,6 +96,13 @@ class EventProducer:
             self.broken = error.args[0].str()
         except SystemError as error:  # the client calls us back while its own fatal error is already raised
             self.broken = str(error.__cause__)
+        while self._reports:
+            done, answer = self._reports.popleft()
+            done(answer)
+            self._answered_at = time.monotonic()
+        if not self.broken and len(self._producer) and self._silence() > self._patience:
+            self.broken = f"no answer for {self._patience:g} s"
+            self._producer.purge()
 
     def is_reachable(self, timeout: float = 2.0) -> bool:
         """Whether a broker answers a metadata request."""
