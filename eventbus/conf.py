@@ -1,6 +1,6 @@
 """The bus's settings, read once from Django's: names, units and defaults in one place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -18,10 +18,33 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Security:
+    """Who we are to Kafka and whom we trust; certificates and key as a path or as PEM text.
+
+    Read in eventbus/kafka/security.py, which refuses combinations that cannot work. Secrets stay out of the repr.
+    """
+
+    protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = ""
+    sasl_username: str = ""
+    sasl_password: str = field(default="", repr=False)
+    ssl_ca: str = field(default="", repr=False)
+    ssl_certificate: str = field(default="", repr=False)
+    ssl_key: str = field(default="", repr=False)
+    ssl_key_password: str = field(default="", repr=False)
+    oauth_token_url: str = ""
+    oauth_client_id: str = ""
+    oauth_client_secret: str = field(default="", repr=False)
+    oauth_scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BusSettings:
     """`EVENTBUS` in Django's settings; durations in seconds, sizes in bytes."""
 
     brokers: str = ""
+    security: Security = Security()
+    client_config: dict[str, str] = field(default_factory=dict, repr=False)  # librdkafka's own properties
     topic_prefix: str = ""
     rooms: dict[str, Room]
     partitions: int = 6
@@ -82,6 +105,7 @@ def bus_settings() -> BusSettings:
     if unknown:
         raise ImproperlyConfigured(f"EVENTBUS has settings nobody reads: {', '.join(sorted(unknown))}")
     raw["rooms"] = {name: Room(**names) for name, names in raw.get("rooms", {}).items()}
+    raw["security"] = Security(**raw.get("security", {}))
     return BusSettings(**raw)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from eventbus import metrics
 from eventbus.conf import bus_settings
-from eventbus.exceptions import CatalogError
+from eventbus.exceptions import BrokerRefusedError, CatalogError
 from eventbus.faults import fault
 from eventbus.handlers import handlers_of
 from eventbus.health import Health
@@ -58,10 +58,16 @@ class Consumer:
         logger.info("consumer %s stopped after %d messages", self.room, self.handled)
 
     def drain(self) -> int:
-        """Consume until every partition is read to its end and nothing parked is due; the number of messages."""
+        """Consume until every partition is read to its end and nothing parked is due; the number of messages.
+
+        Raises BrokerRefusedError when only a person can help.
+        """
         try:
             while not self._stop.is_set():
-                if not self.step() and self._source.is_caught_up():
+                done = self.step()
+                if self._source.connection.refusal:
+                    raise BrokerRefusedError(self._source.connection.refusal)
+                if not done and self._source.is_caught_up():
                     break
         finally:
             self._source.close()

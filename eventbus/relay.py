@@ -18,15 +18,18 @@ from uuid import UUID, uuid4
 
 import msgspec
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.utils import timezone
 from psycopg.types.json import set_json_loads
 
 from eventbus import metrics
 from eventbus.conf import bus_settings
-from eventbus.exceptions import BrokerUnavailableError
+from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
 from eventbus.faults import fault
 from eventbus.health import Health
+from eventbus.kafka.access import DENIALS, DeniedTopics, cannot_write, is_denial
+from eventbus.kafka.connection import Connection
 from eventbus.kafka.producer import EventProducer, is_permanent
 from eventbus.leases import Leases
 from eventbus.models import HeldKey, OutboxEvent
@@ -40,6 +43,7 @@ SELECT o.id, o.bucket, o.topic, o.key, o.payload, o.headers
  CROSS JOIN LATERAL (
        SELECT * FROM eventbus_outboxevent e
         WHERE e.bucket = b.bucket
+          AND e.topic <> ALL(%b::text[])
           AND NOT EXISTS (SELECT FROM eventbus_heldkey h WHERE h.topic = e.topic AND h.key = e.key)
         ORDER BY e.id LIMIT %b) o
  ORDER BY o.id
@@ -103,6 +107,12 @@ class Outcome:
             if (error := self.answers.get(row.id)) is not None and is_permanent(error)
         ]
 
+    def denied(self) -> set[str]:
+        """The topics that access control may have closed: those refused, or all when it ended the producer."""
+        if is_denial(self.broken):
+            return {row.topic for row in self.rows}
+        return {row.topic for row in self.rows if (e := self.answers.get(row.id)) is not None and e.code() in DENIALS}
+
     def trouble(self) -> str:
         """Why the first failed row failed."""
         errors = (error.str() for error in self.answers.values() if error is not None)
@@ -123,6 +133,8 @@ class Relay:
         self.published = 0
         self._producer: EventProducer | None = None
         self.health = Health("relay")
+        self.connection = Connection("relay", self.health)
+        self._denied = DeniedTopics(self.connection)
         self._per_bucket = self._least = max(1, self.settings.relay_batch_min // self.settings.buckets)
         self._looked_at = 0.0
         self._stop = threading.Event()
@@ -147,7 +159,10 @@ class Relay:
         logger.info("relay %s stopped after %d events", self.id, self.published)
 
     def drain(self) -> int:
-        """Publish until nothing that this relay may publish is left; the number of events published."""
+        """Publish until nothing that this relay may publish is left; the number of events published.
+
+        Raises BrokerUnavailableError, and BrokerRefusedError when topics are left that it may not write to.
+        """
         self.leases.start()
         try:
             while not self._stop.is_set():
@@ -156,6 +171,8 @@ class Relay:
                     break
         finally:
             self._close()
+        if self._denied.topics:
+            raise BrokerRefusedError(cannot_write(self._denied.topics))
         return self.published
 
     def round(self) -> int:
@@ -174,8 +191,10 @@ class Relay:
                 self._finish(acknowledged, owned)
             for row, reason in refused:
                 self._hold(row, reason)
-        if not acknowledged and not refused:
-            raise BrokerUnavailableError(outcome.trouble())
+        denied = outcome.denied()
+        is_denied = bool(denied) and self._denied.found_among(denied, broken=outcome.broken)
+        if not acknowledged and not refused and not is_denied:
+            raise BrokerUnavailableError(self.connection.refusal or outcome.trouble())
         self._adapt(rows)
         self.published += len(acknowledged)
         return len(acknowledged)
@@ -186,6 +205,7 @@ class Relay:
             self.leases.balance()
             self._look()
             self.health.has("database")
+            self._denied.ask_again()
             done = self.round()
         except DatabaseUnavailableError as error:
             self.leases.trouble.is_down(str(error))
@@ -193,12 +213,9 @@ class Relay:
             metrics.relay_troubles.labels("database").inc()
             return 1.0
         except BrokerUnavailableError as error:
-            self.health.waits_for("kafka", str(error))
             metrics.relay_troubles.labels("kafka").inc()
             return self._wait_for_broker(error)
-        if done:
-            self.health.has("kafka")
-        return 0.0 if done else self.settings.relay_idle_seconds
+        return 0.0 if done else self._idle()
 
     def _look(self) -> None:
         """Measure what waits, every few seconds, when somebody can read it."""
@@ -211,10 +228,33 @@ class Relay:
         metrics.relay_buckets.set(len(self.leases.held()))
 
     def _wait_for_broker(self, error: BrokerUnavailableError) -> float:
+        if self._denied.everything:
+            return 1.0
+        self.connection.is_down(str(error))
+        try:
+            return 0.2 if self._connected().is_reachable() else 1.0
+        except BrokerUnavailableError:
+            return 1.0
+
+    def _idle(self) -> float:
+        """With nothing to publish, hear what the client says, so that a refusal shows before an event suffers it."""
+        try:
+            producer = self._connected()
+        except BrokerUnavailableError as error:
+            return self._wait_for_broker(error)
+        producer.hear()
+        if not self.connection.is_made:
+            return 0.2 if producer.is_reachable() else 1.0
+        return self.settings.relay_idle_seconds
+
+    def _connected(self) -> EventProducer:
         if self._producer is None:
-            return 0.2
-        self._producer.connection.is_down(str(error))
-        return 0.2 if self._producer.is_reachable() else 1.0
+            try:
+                self._producer = EventProducer(self.connection)
+            except ImproperlyConfigured as error:  # a certificate that is being replaced just now
+                self.connection.is_refused(str(error))
+                raise BrokerUnavailableError(str(error)) from error
+        return self._producer
 
     def _fetch(self, buckets: list[int]) -> list[Row]:
         def fetch() -> list[Row]:
@@ -222,38 +262,37 @@ class Relay:
             # Django's own cursors cannot fetch binary rows, and only they translate psycopg's errors by themselves.
             with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
                 set_json_loads(_headers.decode, cursor)
-                cursor.execute(FETCH, [buckets, self._per_bucket], binary=True)
+                cursor.execute(FETCH, [buckets, self._denied.topics, self._per_bucket], binary=True)
                 return [Row(*columns) for columns in cursor.fetchall()]
 
         return guarded(fetch)
 
     def _produce(self, rows: list[Row]) -> Outcome:
-        if self._producer is None:
-            self._producer = EventProducer()
-        outcome = Outcome(rows)
+        producer, outcome = self._connected(), Outcome(rows)
         for row in rows:
             if (row.topic, row.key) in outcome.failed:
                 continue  # sent now, it would lie before the one that failed
-            self._producer.send(
+            producer.send(
                 topic=row.topic,
                 key=row.key.encode(),
                 value=row.payload,
                 headers=row.headers,
                 done=partial(outcome.answer, row),
             )
-        self._producer.wait()
+        producer.wait()
         if any(error is None for error in outcome.answers.values()):
-            self._producer.connection.is_up()
-        if self._producer.broken:
-            outcome.broken = self._producer.broken
-            self._renew_producer(self._producer)
+            self.connection.is_up()
+            self._denied.something_went()
+        if producer.broken:
+            outcome.broken = producer.broken
+            self._renew_producer(producer)
         return outcome
 
     def _renew_producer(self, broken: EventProducer) -> None:
-        if not broken.connection.trouble:
+        if not self.connection.trouble and not is_denial(broken.broken):
             logger.warning("relay: starting a new producer: %s", broken.broken)
         broken.close()
-        self._producer = EventProducer(broken.connection)
+        self._producer = None
 
     def _finish(self, rows: list[Row], owned: dict[int, int]) -> None:
         columns = [[row.id for row in rows], [row.bucket for row in rows], list(owned.keys()), list(owned.values())]

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
@@ -19,7 +20,7 @@ def bus_status() -> dict[str, Any]:
     try:
         status["lag"] = _lag()
         status["kafka"] = "reachable"
-    except TransportError as error:
+    except (ImproperlyConfigured, TransportError) as error:
         status["lag"] = []
         status["kafka"] = str(error)
     return status

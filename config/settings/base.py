@@ -177,6 +177,21 @@ SERVICES = {"subscriptions": "subscription", "payments": "payment", "content": "
 
 EVENTBUS: dict[str, Any] = {
     "brokers": env.str("KAFKA_BROKERS", default=""),
+    "security": {
+        "protocol": env.str("KAFKA_SECURITY_PROTOCOL", default="PLAINTEXT"),
+        "sasl_mechanism": env.str("KAFKA_SASL_MECHANISM", default=""),
+        "sasl_username": env.str("KAFKA_SASL_USERNAME", default=""),
+        "sasl_password": env.str("KAFKA_SASL_PASSWORD", default=""),
+        "ssl_ca": env.str("KAFKA_SSL_CA", default=""),
+        "ssl_certificate": env.str("KAFKA_SSL_CERTIFICATE", default=""),
+        "ssl_key": env.str("KAFKA_SSL_KEY", default=""),
+        "ssl_key_password": env.str("KAFKA_SSL_KEY_PASSWORD", default=""),
+        "oauth_token_url": env.str("KAFKA_OAUTH_TOKEN_URL", default=""),
+        "oauth_client_id": env.str("KAFKA_OAUTH_CLIENT_ID", default=""),
+        "oauth_client_secret": env.str("KAFKA_OAUTH_CLIENT_SECRET", default=""),
+        "oauth_scope": env.str("KAFKA_OAUTH_SCOPE", default=""),
+    },
+    "client_config": env.properties("KAFKA_CONFIG__"),
     "topic_prefix": env.str("KAFKA_TOPIC_PREFIX", default=""),
     "rooms": {
         room: {

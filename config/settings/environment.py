@@ -37,6 +37,15 @@ class Environment(environ.Env):  # type: ignore[misc]  # the library ships no ty
         self.names_read.add(var)
         return super().get_value(var, *args, **kwargs)
 
+    def properties(self, prefix: str) -> dict[str, str]:
+        """Properties of another program by the rest of the name: A_B is a.b, and A__B is a_b, as Kafka's images do."""
+        names = [name for name in os.environ if name.startswith(prefix)]
+        self.names_read.update(names)
+        return {
+            name.removeprefix(prefix).lower().replace("__", " ").replace("_", ".").replace(" ", "_"): os.environ[name]
+            for name in names
+        }
+
     def refuse_unknown(self) -> None:
         """Stop on a variable with one of our prefixes that no setting reads; call it when all are read."""
         unknown = unknown_names(os.environ, known=self.names_read)

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
+    ClusterMetadata,
     ConfigEntry,
     ConfigResource,
     NewPartitions,
@@ -19,8 +20,9 @@ from confluent_kafka.admin import (
 )
 
 from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
-from eventbus.kafka.connection import common_settings
+from eventbus.kafka.connection import common_settings, made
 from eventbus.kafka.consumer import message_from
+from eventbus.kafka.security import explanation
 from eventbus.messages import Message
 
 TIMEOUT_SECONDS = 10.0
@@ -48,22 +50,32 @@ class Cluster:
     """An administrative client; raises BrokerUnavailableError when no broker answers."""
 
     def __init__(self) -> None:
-        self._admin = AdminClient(common_settings("tributary-admin"))
+        self._refusal = ""
+        self._admin = made(AdminClient, {**common_settings("tributary-admin"), "error_cb": self._note})
 
     def partitions(self) -> dict[str, int]:
         """Every topic and its number of partitions."""
-        try:
-            topics = self._admin.list_topics(timeout=TIMEOUT_SECONDS).topics
-        except KafkaException as error:
-            raise _unavailable(error) from error
+        topics = self._metadata().topics
         return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
     def node_count(self) -> int:
         """How many brokers are in the cluster."""
-        try:
-            return len(self._admin.list_topics(timeout=TIMEOUT_SECONDS).brokers)
-        except KafkaException as error:
-            raise _unavailable(error) from error
+        return len(self._metadata().brokers)
+
+    def _metadata(self) -> ClusterMetadata:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while True:
+            try:
+                return self._admin.list_topics(timeout=1.0)
+            except KafkaException as error:
+                self._admin.poll(0)  # the client's own reason, if it has one, comes by its callback
+                if self._refusal:
+                    raise BrokerRefusedError(self._refusal) from error
+                if time.monotonic() > deadline:
+                    raise _unavailable(error) from error
+
+    def _note(self, error: KafkaError) -> None:
+        self._refusal = explanation(error) or self._refusal
 
     def create_topic(self, name: str, *, partitions: int, replication: int, config: Mapping[str, str]) -> None:
         """Create a topic; one that exists meanwhile is fine."""
@@ -134,14 +146,15 @@ class Cluster:
 
 def tail(topics: Iterable[str], *, from_beginning: bool, stop: Callable[[], bool]) -> Iterator[Message]:
     """Messages of these topics as they come until `stop()` is true, without a group and without committing anything."""
-    consumer = Consumer(
+    consumer = made(
+        Consumer,
         {
             **common_settings("tributary-tail"),
             "group.id": "tributary-tail",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest" if from_beginning else "latest",
             "fetch.wait.max.ms": 50,
-        }
+        },
     )
     try:
         known = Cluster().partitions()

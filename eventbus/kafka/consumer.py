@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from django.core.exceptions import ImproperlyConfigured
 
 from eventbus.conf import bus_settings
-from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
-from eventbus.kafka.connection import Connection, common_settings
+from eventbus.exceptions import BrokerUnavailableError
+from eventbus.kafka.access import DENIALS, cannot_read, is_denial
+from eventbus.kafka.connection import Connection, common_settings, made
 from eventbus.messages import Message
 
 logger = logging.getLogger(__name__)
@@ -21,10 +23,16 @@ class EventConsumer:
     """One member of a room's consumer group; offsets move only when `done` says so."""
 
     def __init__(self, room: str, topics: Sequence[str]) -> None:
-        settings = bus_settings()
-        names = settings.room(room)
         self.connection = Connection(f"consumer {room}")
-        self._consumer = Consumer(
+        self._names, self._topics = bus_settings().room(room), list(topics)
+        self._asked_at = time.monotonic()
+        self._is_dead = False  # the client gave up for good when it was denied, and must be replaced
+        self._consumer = self._member()
+
+    def _member(self) -> Consumer:
+        settings, names = bus_settings(), self._names
+        member = made(
+            Consumer,
             {
                 **common_settings(names.client_id),
                 "group.id": names.group_id,
@@ -39,10 +47,10 @@ class EventConsumer:
                 "max.poll.interval.ms": 300_000,
                 "topic.metadata.refresh.interval.ms": 10_000,  # a topic created later is noticed soon
                 "error_cb": self.connection.on_error,
-            }
+            },
         )
-        self._asked_at = time.monotonic()
-        self._consumer.subscribe(list(topics))
+        member.subscribe(self._topics)
+        return member
 
     @staticmethod
     def _protocol() -> dict[str, Any]:
@@ -58,36 +66,71 @@ class EventConsumer:
 
     def take(self, limit: int, seconds: float) -> list[Message]:
         """Up to `limit` messages: what is here now, waiting at most `seconds` for the first of them."""
+        self._look_after_trouble()
         first = self._consumer.poll(seconds)
         if first is None:
-            self._ask_whether_it_is_back()
             return []
         taken = []
         for raw in [first, *self._consumer.consume(limit - 1, 0.0)]:  # `consume` with a wait would wait for them all
             error = raw.error()
             if error is None:
                 taken.append(message_from(raw))
-            elif error.fatal() or error.code() == KafkaError._FATAL:
-                raise BrokerUnavailableError(f"the consumer failed for good: {error.str()}")
-            elif error.code() in {KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED}:
-                raise BrokerRefusedError(f"{self.connection.who}: {error.str()}")
-            elif error.code() not in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._MAX_POLL_EXCEEDED}:
-                logger.warning("%s: %s", self.connection.who, error.str())
             else:
-                logger.info("%s: %s", self.connection.who, error.str())
+                self._note(error)
         if taken:
             self.connection.is_up()
         return taken
 
-    def _ask_whether_it_is_back(self) -> None:
-        """While Kafka is away and nothing comes, ask now and then, so that its return is said too."""
-        if self.connection.trouble and time.monotonic() - self._asked_at > ASK_SECONDS:
-            try:
-                self._consumer.list_topics(timeout=1.0)
-                self.connection.is_up()
-            except KafkaException:
-                pass
-            self._asked_at = time.monotonic()
+    def _note(self, error: KafkaError) -> None:
+        is_final = error.fatal() or error.code() == KafkaError._FATAL
+        if error.code() in DENIALS or (is_final and is_denial(error.str())):
+            self._name_what_is_denied(error.str())
+            self._is_dead = is_final
+        elif is_final:
+            raise BrokerUnavailableError(f"the consumer failed for good: {error.str()}")
+        elif error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._MAX_POLL_EXCEEDED}:
+            logger.info("%s: %s", self.connection.who, error.str())
+        else:
+            logger.warning("%s: %s", self.connection.who, error.str())
+
+    def _look_after_trouble(self) -> None:
+        """In trouble, ask now and then, so that its end is said though nothing comes, and is used where we must act."""
+        if not self.connection.trouble or time.monotonic() - self._asked_at < ASK_SECONDS:
+            return
+        if self.connection.is_outdated():
+            self._renew()
+        try:
+            self._consumer.list_topics(timeout=1.0)
+            self.connection.is_up()
+        except KafkaException:
+            pass
+        else:
+            if self.connection.denied:
+                self._name_what_is_denied(self.connection.denied)
+        self._asked_at = time.monotonic()
+
+    def _name_what_is_denied(self, otherwise: str) -> None:
+        try:
+            reason = cannot_read(self._names.group_id, self._topics)
+        except BrokerUnavailableError:
+            reason = otherwise
+        if reason:
+            self.connection.is_denied(reason)
+            return
+        self.connection.is_allowed()
+        if self._is_dead:
+            self._renew()
+
+    def _renew(self) -> None:
+        """Another member in this one's place, which reads the certificates anew."""
+        try:
+            member = self._member()
+        except ImproperlyConfigured as error:  # a certificate that is being replaced just now
+            self.connection.is_refused(str(error))
+            return
+        self._consumer.close()
+        self._consumer, self._is_dead = member, False
+        self.connection.is_renewed()
 
     def done(self, messages: Iterable[Message]) -> None:
         """Everything up to these messages is handled; a partition lost meanwhile is left to its new owner."""

@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from eventbus.conf import bus_settings
-from eventbus.kafka.connection import Connection, common_settings
+from eventbus.kafka.connection import Connection, common_settings, made
 
 Acknowledge = Callable[[KafkaError | None], None]
 
 PERMANENT = frozenset(
     {
         KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.INVALID_MSG,
         KafkaError.TOPIC_EXCEPTION,
         KafkaError.INVALID_RECORD,
@@ -43,7 +42,8 @@ class EventProducer:
         self._patience = bus_settings().delivery_timeout_seconds
         self._answered_at = time.monotonic()
         self._reports: deque[tuple[Acknowledge, KafkaError | None]] = deque()
-        self._producer = Producer(
+        self._producer = made(
+            Producer,
             {
                 **common_settings(f"relay-{socket.gethostname()}-{os.getpid()}"),
                 "enable.idempotence": True,
@@ -55,7 +55,7 @@ class EventProducer:
                 "delivery.timeout.ms": 0,  # never: `_poll` gives everything up at once
                 "queue.buffering.max.kbytes": 65_536,
                 "error_cb": self.connection.on_error,
-            }
+            },
         )
 
     def send(self, *, topic: str, key: bytes, value: bytes, headers: Mapping[str, str], done: Acknowledge) -> None:
@@ -103,6 +103,10 @@ class EventProducer:
         if not self.broken and len(self._producer) and self._silence() > self._patience:
             self.broken = f"no answer for {self._patience:g} s"
             self._producer.purge()
+
+    def hear(self) -> None:
+        """Let the client report its troubles while nothing is sent."""
+        self._poll(0)
 
     def is_reachable(self, timeout: float = 2.0) -> bool:
         """Whether a broker answers a metadata request."""

@@ -13,6 +13,7 @@ from devstack.kafka_apache import apache_kafka
 from devstack.kafka_builtin import BuiltinBroker, controlled_broker
 from eventbus.topics import topic_plans
 from tests.eventbus.conftest import bus, sample_room
+from tests.kafka.secured import SecuredKafka, secured_kafka
 
 __all__ = ["bus", "sample_room"]  # the bus's fixtures, for these tests too
 
@@ -28,6 +29,19 @@ def apache_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 raise
             pytest.skip(f"no Apache Kafka: {error}")
         yield cluster.brokers
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """One broker with encryption, users and permissions for the whole run; in CI its absence is an error."""
+    with ExitStack() as stack:
+        try:
+            kafka = stack.enter_context(secured_kafka(tmp_path_factory.mktemp("secured")))
+        except KafkaUnavailableError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no Apache Kafka: {error}")
+        yield kafka
 
 
 @pytest.fixture

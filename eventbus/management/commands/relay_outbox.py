@@ -5,7 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from eventbus.exceptions import EventBusError
-from eventbus.kafka.connection import common_settings
+from eventbus.kafka.connection import check_connection_settings
 from eventbus.relay import Relay
 
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            common_settings("relay")
+            check_connection_settings()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
         relay = Relay()

@@ -8,7 +8,7 @@ from eventbus.conf import bus_settings
 from eventbus.consumer import Consumer
 from eventbus.exceptions import EventBusError
 from eventbus.handlers import handlers_of
-from eventbus.kafka.connection import common_settings
+from eventbus.kafka.connection import check_connection_settings
 from eventbus.supervisor import Supervisor, manage_command, when_orphaned
 
 
@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            common_settings("consumer")
+            check_connection_settings()
             rooms = options["room"] or [room for room in bus_settings().rooms if handlers_of(room)]
             for room in rooms:
                 bus_settings().room(room)

@@ -1,5 +1,6 @@
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from eventbus.exceptions import TransportError
@@ -23,7 +24,7 @@ class Command(BaseCommand):
             return
         try:
             changes = sync_topics(Cluster(), apply=not options["dry_run"])
-        except TransportError as error:
+        except (ImproperlyConfigured, TransportError) as error:
             raise CommandError(str(error)) from error
         for change in changes:
             self.stdout.write(f"{change.topic}: {change.what}")
