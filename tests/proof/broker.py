@@ -1,7 +1,7 @@
 """A broker in memory that keeps what it was sent, and misbehaves when told to."""
 
 import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from zlib import crc32
 
@@ -18,7 +18,7 @@ class Broker:
     """Two partitions, for every topic the same; a plan says what becomes of the next messages sent."""
 
     def __init__(self) -> None:
-        self.logs: dict[int, list[Message]] = defaultdict(list)
+        self.logs: dict[tuple[str, int], list[Message]] = defaultdict(list)
         self.plan: list[str] = []  # of the next messages sent, one word each; after them all goes well
         self.mutex = threading.Lock()
 
@@ -26,7 +26,7 @@ class Broker:
         """Write one message where its key belongs."""
         with self.mutex:
             partition = crc32(key) % PARTITIONS
-            log = self.logs[partition]
+            log = self.logs[topic, partition]
             log.append(Message(topic, partition, len(log), key, value, dict(headers)))
 
     def fate(self) -> str:
@@ -34,27 +34,22 @@ class Broker:
         with self.mutex:
             return self.plan.pop(0) if self.plan else "written"
 
-    def ids_by_key(self) -> dict[str, list[str]]:
-        """The event ids on the log by key, each where it was written first."""
+    def ids_by_key(self, topic: str = "sample.counted") -> dict[str, list[str]]:
+        """The event ids on a topic by key, each where it was written first."""
         found: dict[str, list[str]] = {}
-        for log in self.logs.values():
-            for message in log:
+        for partition in range(PARTITIONS):
+            for message in self.logs[topic, partition]:
                 ids = found.setdefault(message.key.decode(), [])
                 if message.headers["ce_id"] not in ids:
                     ids.append(message.headers["ce_id"])
         return found
 
-    def duplicates(self) -> int:
-        """How many messages are there for the second time or more."""
-        written = Counter(message.headers["ce_id"] for log in self.logs.values() for message in log)
-        return sum(times - 1 for times in written.values())
-
 
 class RecordingProducer:
     """Answers like EventProducer: reports come in `wait`, and after a failure nothing more is written.
 
-    `written`: as it should be; `lost_answer`: written, and the connection breaks before the answer; `refused`: for good;
-    `broken`: the producer dies before this message.
+    A message is `written`, or has a `lost_answer` (written, and the connection breaks before the answer), or is
+    `refused` for good, or the producer is `broken` before it is written.
     """
 
     def __init__(self, broker: Broker, connection: Connection | None = None) -> None:

@@ -26,10 +26,6 @@ ROLLED_BACK, KILLED = 0.1, 0.03
 LEASE_SECONDS = 0.6
 
 
-class Rollback(Exception):  # noqa: N818 - nothing is wrong
-    """A writer changed its mind."""
-
-
 class Killed(BaseException):
     """The relay process is gone, whatever it was doing."""
 
@@ -96,17 +92,15 @@ def write(keys: list[UUID], facts: Facts, publish_way: Callable[..., int], seed:
     try:
         for _ in range(TRANSACTIONS):
             key, event_id = chance.choice(keys), str(uuid4())
-            try:
-                with transaction.atomic():
-                    draw_transaction_id()
-                    number = publish_way(key, event_id, lambda: time.sleep(chance.choice([0, 0.001, 0.004])))
-                    if chance.random() < ROLLED_BACK:
-                        raise Rollback
-            except Rollback:
-                with facts.mutex:
+            is_rolled_back = chance.random() < ROLLED_BACK
+            with transaction.atomic():
+                draw_transaction_id()
+                number = publish_way(key, event_id, lambda: time.sleep(chance.choice([0, 0.001, 0.004])))
+                transaction.set_rollback(is_rolled_back)
+            with facts.mutex:
+                if is_rolled_back:
                     facts.rolled_back.add(event_id)
-            else:
-                with facts.mutex:
+                else:
                     facts.committed.setdefault(str(key), {})[number] = event_id
     finally:
         connection.close()

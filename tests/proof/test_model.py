@@ -1,0 +1,109 @@
+"""The machine must not find a way to lose, invert or repeat anything; with a mistake built in it must find it."""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from eventbus import consumer, parking, relay
+from eventbus.processing import Processor
+from tests.proof.machine import BusMachine, producer_of, source_of
+
+HISTORIES = int(os.environ.get("PROOF_HISTORIES", "60"))  # a night's worth: PROOF_HISTORIES=5000
+STEPS = 50
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("machine")]
+
+
+@pytest.fixture
+def machine(sample_room: None, bus: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two writers with connections of their own, and the clients of Kafka replaced."""
+    bus.EVENTBUS = {**bus.EVENTBUS, "lease_seconds": 3600.0, "relay_batch_min": 32, "consumer_batch": 5}
+    world: dict[str, Any] = {}
+    monkeypatch.setattr(relay, "EventProducer", producer_of(world))
+    monkeypatch.setattr(consumer, "EventConsumer", source_of(world))
+    monkeypatch.setattr(consumer, "RETRY_SECONDS", math.inf)
+    writers = [ThreadPoolExecutor(1), ThreadPoolExecutor(1)]
+    monkeypatch.setattr(BusMachine, "world", world, raising=False)
+    monkeypatch.setattr(BusMachine, "writers", writers, raising=False)
+    monkeypatch.setattr(BusMachine, "steps", 0)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS proof_counter (id uuid PRIMARY KEY, number int NOT NULL)")
+    yield
+    for writer in writers:
+        writer.submit(lambda: connection.close()).result()  # noqa: PLW0108 - the thread's own
+        writer.shutdown()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE proof_counter")
+        cursor.execute("TRUNCATE sample_effect")
+
+
+def explore(histories: int, *, phases: tuple[Phase, ...]) -> None:
+    run_state_machine_as_test(
+        BusMachine,
+        settings=settings(
+            max_examples=histories,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            phases=phases,
+            suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False,
+        ),
+    )
+
+
+def test_no_history_loses_inverts_or_repeats_anything() -> None:
+    explore(HISTORIES, phases=(Phase.generate, Phase.shrink))
+
+    assert BusMachine.steps >= 30 * HISTORIES
+
+
+def delete_before_produce(patch: pytest.MonkeyPatch) -> None:
+    produce = relay.Relay._produce
+
+    def wrong(self: relay.Relay, rows: list[relay.Row]) -> relay.Outcome:
+        self._finish(rows, self.leases.held())
+        return produce(self, rows)
+
+    patch.setattr(relay.Relay, "_produce", wrong)
+
+
+def handle_what_was_handled(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Processor, "_claim", lambda self, deliveries: list(deliveries))
+
+
+def go_past_parked_keys(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(parking, "blocked_keys", lambda group, places: set())
+
+
+def offsets_before_effects(patch: pytest.MonkeyPatch) -> None:
+    handle = consumer.Consumer._handle
+
+    def wrong(self: consumer.Consumer, messages: Any) -> bool:
+        self._source.done(messages)
+        return handle(self, messages)
+
+    patch.setattr(consumer.Consumer, "_handle", wrong)
+
+
+def newest_first(patch: pytest.MonkeyPatch) -> None:
+    fetch = relay.Relay._fetch
+    patch.setattr(relay.Relay, "_fetch", lambda self, buckets: fetch(self, buckets)[::-1])
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [delete_before_produce, handle_what_was_handled, go_past_parked_keys, offsets_before_effects, newest_first],
+)
+def test_a_mistake_is_found(mistake: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    mistake(monkeypatch)
+
+    with pytest.raises(Exception):  # noqa: B017, PT011 - an invariant's assertion, or the database's own constraint
+        explore(200, phases=(Phase.generate,))
