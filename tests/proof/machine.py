@@ -67,8 +67,8 @@ class BusMachine(RuleBasedStateMachine):
 
     # Writers
 
-    @rule(writer=ACTORS, key=st.sampled_from(KEYS))
-    def write(self, writer: int, key: UUID) -> None:
+    @rule(writer=ACTORS, key=st.sampled_from(KEYS), is_committed=st.sampled_from([True, True, False]))
+    def write(self, writer: int, key: UUID, *, is_committed: bool) -> None:
         if any(change[0] == key for change in self.open[1 - writer] or ()):
             return  # it would wait for the other one's lock
         if self.open[writer] is None:
@@ -77,6 +77,8 @@ class BusMachine(RuleBasedStateMachine):
         event_id = str(uuid4())
         number = self.ask(writer, lambda: write_one(key, event_id))
         self.open[writer].append((key, number, event_id))
+        if is_committed:
+            self.end(writer, is_rolled_back=False)
 
     @rule(writer=ACTORS, is_rolled_back=st.sampled_from([False, False, False, True]))
     def end(self, writer: int, *, is_rolled_back: bool) -> None:
@@ -117,6 +119,12 @@ class BusMachine(RuleBasedStateMachine):
         alive = [relay.id for relay in self.relays]
         RelayWorker.objects.exclude(id__in=alive).delete()
         RelayBucket.objects.exclude(owner__in=alive).filter(owner__isnull=False).update(expires_at="2020-01-01T00:00Z")
+
+    @rule()
+    def time_passes(self) -> None:
+        for number in (0, 1):
+            self.relay_round(number)
+            self.consumers[number].step()
 
     def relay_round(self, number: int) -> None:
         relay = self.relays[number]

@@ -62,7 +62,7 @@ def explore(histories: int, *, phases: tuple[Phase, ...]) -> None:
 def test_no_history_loses_inverts_or_repeats_anything() -> None:
     explore(HISTORIES, phases=(Phase.generate, Phase.shrink))
 
-    assert BusMachine.steps >= 30 * HISTORIES
+    assert BusMachine.steps >= 35 * HISTORIES  # 2,100 of them in every run
 
 
 def delete_before_produce(patch: pytest.MonkeyPatch) -> None:
