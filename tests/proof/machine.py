@@ -23,7 +23,7 @@ from tests.proof.broker import Broker, RecordingProducer
 from tests.proof.group import TOPIC, Group, Source
 from tests.proof.simulation import Killed, draw_transaction_id, lock_and_count
 
-KEYS = [UUID(int=number) for number in range(1, 5)]
+KEYS = [UUID(int=number) for number in (1, 4, 5)]  # two of them share a partition
 SPAN = 1000  # numbers of one key: they say by themselves whose they are
 ACTORS = st.integers(0, 1)
 FATES = st.lists(st.sampled_from(["written", "written", "lost_answer", "broken", "refused"]), min_size=1, max_size=4)
@@ -148,7 +148,7 @@ class BusMachine(RuleBasedStateMachine):
 
     # Consumers
 
-    @rule(key=st.sampled_from(KEYS), which=st.integers(1, 8), kind=st.sampled_from(sorted(TROUBLES)))
+    @rule(key=st.sampled_from(KEYS), which=st.integers(1, 4), kind=st.sampled_from(sorted(TROUBLES)))
     def a_handler_will_fail(self, key: UUID, which: int, kind: str) -> None:
         sample.troubles[KEYS.index(key) * SPAN + which] = TROUBLES[kind]
 

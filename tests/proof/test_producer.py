@@ -1,5 +1,6 @@
 """What the producer gives up, it gives up in order: nothing of a key is written past something that was not."""
 
+from functools import partial
 from typing import Any
 
 from devstack.kafka_builtin import BuiltinBroker
@@ -28,7 +29,7 @@ def test_a_queue_that_was_full_while_the_broker_was_away_leaves_no_gap(bus: Any,
             key=b"one",
             value=LARGE,
             headers={"n": str(number)},
-            done=lambda error, n=number: note(n, error),
+            done=partial(note, number),
         )
     producer.wait()
     producer.close()

@@ -11,7 +11,7 @@ from eventbus import relay as relay_module
 from eventbus.models import OutboxEvent, ParkedEvent
 from eventbus.outbox import publish
 from eventbus.processing import Processor
-from eventbus.relay import Relay
+from eventbus.relay import Relay, Row
 from tests.eventbus.conftest import message
 from tests.eventbus.sample import Counted, troubles
 from tests.proof.broker import Broker, RecordingProducer
@@ -26,10 +26,14 @@ def verbs(queries: CaptureQueriesContext) -> list[str]:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("size", [1, 150])
 def test_a_round_asks_and_deletes_once_whatever_its_size(bus: Any, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    broker, asked = Broker(), []
-    fetch = Relay._fetch
+    broker, asked, fetch = Broker(), list[list[int]](), Relay._fetch
+
+    def counted_fetch(self: Relay, buckets: list[int]) -> list[Row]:
+        asked.append(buckets)
+        return fetch(self, buckets)
+
     monkeypatch.setattr(relay_module, "EventProducer", lambda *arguments: RecordingProducer(broker, *arguments))
-    monkeypatch.setattr(Relay, "_fetch", lambda self, buckets: asked.append(buckets) or fetch(self, buckets))
+    monkeypatch.setattr(Relay, "_fetch", counted_fetch)
     bus.EVENTBUS = {**bus.EVENTBUS, "relay_batch_min": 4000}
     relay = Relay()
     relay.leases.start()
