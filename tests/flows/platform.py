@@ -111,6 +111,12 @@ class Platform:
         """Everything a process wrote."""
         return (self.stack.directory.logs / f"{process}.log").read_text()
 
+    def report(self) -> str:
+        """What an operator would look at first, for the message of a failed assertion."""
+        parked = self.rows('SELECT "group", topic, state, attempts, next_attempt_at, error FROM eventbus_parkedevent')
+        logs = [f"--- {name}\n{self.log(name)[-3000:]}" for name in ("relay", "consumers", "worker")]
+        return "\n".join([self.manage("bus_status", check=False), *map(str, parked), *logs])
+
     def is_quiet(self) -> bool:
         """Whether nothing waits anywhere: outbox, lag, parked keys."""
         status = json.loads(self.manage("bus_status", "--json"))
