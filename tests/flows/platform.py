@@ -35,6 +35,8 @@ for name in names:
 print(json.dumps(tokens))
 """
 
+# A killed web process holds its request's Idempotency-Key for 60 s, and the one that takes over may be killed as well.
+PATIENCE_SECONDS = 200.0
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request would hide the rest
 
@@ -47,7 +49,9 @@ class Client:
     id: str
     token: str
 
-    def request(self, method: str, path: str, body: Any = None, *, patience: float = 60.0) -> httpx.Response:
+    def request(
+        self, method: str, path: str, body: Any = None, *, patience: float = PATIENCE_SECONDS
+    ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": uuid4().hex}
         deadline = time.monotonic() + patience
         while True:
