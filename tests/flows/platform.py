@@ -115,6 +115,13 @@ class Platform:
         """Everything a process wrote."""
         return (self.stack.directory.logs / f"{process}.log").read_text()
 
+    def is_serving(self) -> bool:
+        """Whether the web answers."""
+        try:
+            return httpx.get(f"{self.stack.base_url}/healthz", timeout=5, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
     def report(self) -> str:
         """What an operator would look at first, for the message of a failed assertion."""
         parked = self.rows('SELECT "group", topic, state, attempts, next_attempt_at, error FROM eventbus_parkedevent')

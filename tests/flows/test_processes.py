@@ -33,10 +33,14 @@ def kill_one_consumer(platform: Platform) -> bool:
 
 
 def kill_one_after_another(platform: Platform, done: threading.Event) -> list[str]:
-    """kill -9 each kind of process in turn, and a single consumer among them, until told to stop."""
+    """kill -9 each kind of process in turn, and a single consumer among them, until told to stop.
+
+    The next one only when the web answers again: on a slow machine nobody would ever be served between two kills.
+    """
     killed: list[str] = []
     while not done.is_set():
         for name in ("one consumer", "relay", "web", "worker", "consumers"):
+            eventually(lambda: done.is_set() or platform.is_serving(), seconds=120)
             if done.wait(2.5):
                 break
             if name != "one consumer":
