@@ -185,6 +185,7 @@ class Relay:
         with metrics.relay_round_seconds.time():
             fault("before_produce")
             outcome = self._produce(rows)
+            self._single_out(outcome)
             fault("after_ack_before_delete")
             acknowledged, refused = outcome.acknowledged(), outcome.refused()
             if acknowledged:
@@ -287,6 +288,24 @@ class Relay:
             outcome.broken = producer.broken
             self._renew_producer(producer)
         return outcome
+
+    def _single_out(self, outcome: Outcome) -> None:
+        """Send what was refused again one by one: the broker refuses a whole batch for one message in it."""
+        suspects = [row for row, _ in outcome.refused()]
+        if len(suspects) < 2:  # noqa: PLR2004 - one alone is guilty
+            return
+        for row in suspects:
+            del outcome.answers[row.id]
+        failed: set[tuple[str, str]] = set()
+        for row in suspects:
+            if (row.topic, row.key) in failed:
+                continue
+            alone = self._produce([row])
+            outcome.answers |= alone.answers
+            if not alone.acknowledged():
+                failed.add((row.topic, row.key))
+                if not alone.refused():
+                    return  # no fault of the event: what was not asked again stays for the next round
 
     def _renew_producer(self, broken: EventProducer) -> None:
         if not self.connection.trouble and not is_denial(broken.broken):
