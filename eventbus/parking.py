@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from eventbus.conf import bus_settings
+from eventbus.database import is_out_of_service
 from eventbus.dead_letters import announce
 from eventbus.exceptions import DecodeError, DomainError, NotYetError
 from eventbus.faults import fault
@@ -78,7 +79,7 @@ def retry_due(group: str, answer: Callable[[Delivery], None], *, limit: int) -> 
         try:
             _finish_attempt(head, answer)
         except Exception as error:
-            if not connection.in_atomic_block and not connection.is_usable():
+            if is_out_of_service(error) or (not connection.in_atomic_block and not connection.is_usable()):
                 raise
             _record_failure(head, error)
     return limit

@@ -8,12 +8,13 @@ transaction each, so that only the guilty one is parked.
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from eventbus import metrics, parking
 from eventbus.conf import bus_settings
 from eventbus.context import event_context
+from eventbus.database import is_out_of_service
 from eventbus.exceptions import EventBusError
 from eventbus.faults import fault
 from eventbus.handlers import handlers_of
@@ -31,7 +32,7 @@ RETURNING event_id
 
 
 class DatabaseUnavailableError(EventBusError):
-    """The database cannot be reached; nothing was handled, try again later."""
+    """The database cannot be reached, or cannot work; nothing was handled, try again later."""
 
 
 class Processor:
@@ -136,16 +137,25 @@ class Processor:
 
 
 def guarded(work: Callable[[], Result]) -> Result:
-    """Run database work; a lost connection becomes DatabaseUnavailableError and is replaced for the next call."""
+    """Run database work; raises DatabaseUnavailableError when the connection is lost or PostgreSQL cannot work.
+
+    The connection is replaced for the next call: another server may answer it.
+    """
     try:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
         return work()
-    except (OperationalError, InterfaceError) as error:
-        if not connection.in_atomic_block and not connection.is_usable():
+    except (DatabaseError, InterfaceError) as error:
+        if not is_out_of_service(error) and not _is_lost(error):
+            raise
+        if not connection.in_atomic_block:
             connection.close()
-            raise DatabaseUnavailableError(str(error)) from error
-        raise
+        raise DatabaseUnavailableError(str(error)) from error
+
+
+def _is_lost(error: Exception) -> bool:
+    is_of_connection = isinstance(error, OperationalError | InterfaceError)
+    return is_of_connection and not connection.in_atomic_block and not connection.is_usable()
 
 
 def _atomically(work: Callable[[], Result]) -> Result:
