@@ -3,18 +3,19 @@
 The first failing message of a (group, topic, key) is its head and is retried with growing delay; later messages of
 that key queue behind it. After the last attempt the head is a dead letter and the key stays parked, unless its group
 is named in `continue_past_dead`. A message joins a parked key, and a key is set free, only under the key's advisory
-lock, so a late follower cannot be left without a head.
+lock, so a late follower cannot be left without a head. Times are the database's: a host's clock may jump.
 """
 
 import logging
 import random
 import traceback as tracebacks
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from zlib import crc32
 
 from django.db import connection, transaction
-from django.utils import timezone
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 
 from eventbus.conf import bus_settings
 from eventbus.database import is_out_of_service
@@ -96,7 +97,7 @@ def retry(parked: ParkedEvent, *, actor: str, reason: str = "") -> None:
     if others.exists():
         _update(dead, state=ParkedEvent.State.QUEUED, attempts=0, next_attempt_at=None)
     else:
-        _update(dead, state=ParkedEvent.State.RETRYING, attempts=0, next_attempt_at=timezone.now())
+        _update(dead, state=ParkedEvent.State.RETRYING, attempts=0, next_attempt_at=Now())
     _audit(OperatorAction.Action.RETRY, dead, actor=actor, reason=reason)
 
 
@@ -127,12 +128,12 @@ def discard(parked: ParkedEvent, *, actor: str, reason: str) -> None:
     _release(dead)
 
 
-def next_attempt(error: Exception, *, attempts: int) -> datetime:
+def next_attempt(error: Exception, *, attempts: int) -> Combinable:
     """When to try again: doubling from retry_base_seconds to retry_cap_seconds, with jitter of a quarter."""
     settings = bus_settings()
     cap = settings.retry_cap_seconds * (4 if isinstance(error, NotYetError) else 1)
     delay = min(cap, settings.retry_base_seconds * 2.0 ** min(attempts - 1, 30))
-    return timezone.now() + timedelta(seconds=delay * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
+    return Now() + timedelta(seconds=delay * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
 
 
 def _parked_among(group: str, places: list[Place]) -> set[Place]:
@@ -155,15 +156,13 @@ def _begin_attempt(group: str) -> ParkedEvent | None:
     """Count an attempt of one due head before it is made, so that a crash in it counts too."""
     with transaction.atomic():
         head = (
-            ParkedEvent.objects.filter(
-                group=group, state=ParkedEvent.State.RETRYING, next_attempt_at__lte=timezone.now()
-            )
+            ParkedEvent.objects.filter(group=group, state=ParkedEvent.State.RETRYING, next_attempt_at__lte=Now())
             .order_by("next_attempt_at", "id")
             .select_for_update(skip_locked=True)
             .first()
         )
         if head is not None:
-            _update(head, attempts=head.attempts + 1, next_attempt_at=timezone.now() + ATTEMPT_LEASE)
+            _update(head, attempts=head.attempts + 1, next_attempt_at=Now() + ATTEMPT_LEASE)
         return head
 
 
@@ -180,9 +179,9 @@ def _finish_attempt(head: ParkedEvent, answer: Callable[[Delivery], None]) -> No
 
 def _record_failure(head: ParkedEvent, error: Exception) -> None:
     settings = bus_settings()
-    age = (timezone.now() - head.parked_at).total_seconds()
     if isinstance(error, NotYetError):
-        is_dead = age >= settings.not_yet_limit_seconds
+        limit = timedelta(seconds=settings.not_yet_limit_seconds)
+        is_dead = ParkedEvent.objects.filter(pk=head.pk, parked_at__lte=Now() - limit).exists()
     else:
         is_dead = isinstance(error, DomainError | DecodeError) or head.attempts >= settings.retry_attempts
     with transaction.atomic():
@@ -217,7 +216,7 @@ def _promote(head: ParkedEvent) -> None:
         return
     follower = key_rows.filter(state=ParkedEvent.State.QUEUED).first()
     if follower is not None:
-        _update(follower, state=ParkedEvent.State.RETRYING, next_attempt_at=timezone.now())
+        _update(follower, state=ParkedEvent.State.RETRYING, next_attempt_at=Now())
 
 
 def _lock(group: str, topic: str, key: str) -> None:
