@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from eventbus.conf import bus_settings
 from eventbus.context import EventContext
 from eventbus.events import Event, registered
 from eventbus.exceptions import DecodeError
+
+MAX_KEY = 500  # characters: at most 2,000 bytes, and an index takes 2,700
+MAX_CONTEXT = 300  # characters of what a header passes on to every event that follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Delivery:
     @property
     def context(self) -> EventContext:
         """The story that everything published while handling this belongs to."""
-        headers = self.message.headers
+        headers = {name: text[:MAX_CONTEXT] for name, text in self.message.headers.items()}
         return EventContext(
             correlation_id=headers.get("ce_correlationid", self.event_id),
             causation_id=self.event_id,
@@ -71,5 +75,6 @@ def read(message: Message) -> Delivery:
 
 
 def _text(key: bytes | None) -> str:
-    """A key as text that PostgreSQL can hold."""
-    return (key or b"").decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+    """A key as text that PostgreSQL can hold and index; what is too long for that is told apart by its digest."""
+    text = (key or b"").decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+    return text if len(text) <= MAX_KEY else f"{text[:100]}~{sha256(text.encode()).hexdigest()}"

@@ -13,14 +13,15 @@ from eventbus.conf import bus_settings
 from eventbus.context import current_context
 from eventbus.events import Event, EventSpec, spec_of
 from eventbus.exceptions import OutsideTransactionError, OversizedEventError, PublishError
+from eventbus.messages import MAX_KEY
 from eventbus.models import OutboxEvent
 
 
 def publish(*events: Event) -> None:
     """Write the events to the outbox, in this order, with one statement, inside the caller's transaction.
 
-    Raises OutsideTransactionError, UnregisteredEventError, OversizedEventError or PublishError (no key, an id that is
-    not a UUID) at the call, where the mistake is; nothing is written then.
+    Raises OutsideTransactionError, UnregisteredEventError, OversizedEventError or PublishError (no key or one too long,
+    an id that is not a UUID) at the call, where the mistake is; nothing is written then.
     """
     if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
         names = ", ".join(type(event).__name__ for event in events)
@@ -49,6 +50,8 @@ def _row(event: Event) -> OutboxEvent:
         )
     if getattr(event, spec.key) in (None, ""):
         raise PublishError(f"{spec.topic}: its key {spec.key!r} is empty, so it would have no place in any order")
+    if len(event.key) > MAX_KEY:
+        raise PublishError(f"{spec.topic}: its key has {len(event.key)} characters, the limit is {MAX_KEY}")
     try:
         event_id = UUID(event.id)
     except ValueError as error:
