@@ -171,8 +171,8 @@ class EventConsumer:
         for part in assigned:
             low, high = self._consumer.get_watermark_offsets(part, timeout=5)
             position = positions[part.topic, part.partition]
-            if high > low and (position if position >= 0 else self._committed(part, low)) < high:
-                return False
+            if high > low and (position if position >= 0 else self._committed(part, low)) != high:
+                return False  # what was committed behind the end, of a topic created anew, is read from the beginning
         return True
 
     def _committed(self, part: TopicPartition, default: int) -> int:
