@@ -95,7 +95,7 @@ class BusMachine(RuleBasedStateMachine):
 
     @rule(fates=FATES)
     def the_broker_will(self, fates: list[str]) -> None:
-        self.broker.plan = list(fates)
+        self.broker.fates = list(fates)
 
     @rule(number=ACTORS, mishap=mishaps("before_produce", "after_ack_before_delete"))
     def relay(self, number: int, mishap: tuple[str, str]) -> None:
@@ -254,7 +254,7 @@ class BusMachine(RuleBasedStateMachine):
         try:
             for writer in (0, 1):
                 self.end(writer, is_rolled_back=False)
-            self.broker.plan.clear()
+            self.broker.fates.clear()
             sample.troubles.clear()
             self.everything_arrives()
         finally:
