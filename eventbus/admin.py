@@ -14,17 +14,22 @@ from django.utils.safestring import SafeString
 from eventbus import operators, parking
 from eventbus.conf import bus_settings
 from eventbus.events import registered
+from eventbus.exceptions import EventBusError
+from eventbus.journal.story import answers, link_to_story, link_to_whole_story, linked_events, story_of
 from eventbus.models import (
     HeldKey,
     InboxEvent,
+    JournalEvent,
     OperatorAction,
     OutboxEvent,
     ParkedEvent,
     RelayBucket,
     RelayWorker,
+    Replay,
 )
 from eventbus.outbox import topic_of
 from eventbus.pages import ReadOnlyAdmin, asks_why
+from eventbus.replay.pages import ReplayForm, replay_rows
 
 
 class KnownGroupFilter(admin.SimpleListFilter):
@@ -114,7 +119,7 @@ class ParkedEventAdmin(ReadOnlyAdmin):
     search_fields = ("event_id__exact", "key__exact", "error")
     actions = ("retry_dead", "discard_dead")
     fields = (
-        *("state", "group", "topic", "partition", "offset", "key", "of_this_key", "event_id", "attempts"),
+        *("state", "group", "topic", "partition", "offset", "key", "of_this_key", "event_id", "story", "attempts"),
         *("parked_at", "next_attempt_at", "error_class", "error", "readable_traceback"),
         *("readable_headers", "readable_payload"),
     )
@@ -123,6 +128,11 @@ class ParkedEventAdmin(ReadOnlyAdmin):
     def short_error(self, row: ParkedEvent) -> str:
         """The error without its module."""
         return row.error_class.rpartition(".")[2] or "-"
+
+    @admin.display(description="its story")
+    def story(self, row: ParkedEvent) -> SafeString | str:
+        """The way to what caused it and who has handled it."""
+        return link_to_story(event_id=row.event_id)
 
     @admin.display(description="behind it")
     def of_this_key(self, row: ParkedEvent) -> SafeString:
@@ -211,6 +221,96 @@ class HeldKeyAdmin(ReadOnlyAdmin):
         for held in chosen:
             operators.skip_event(held, actor=actor(request), reason=reason)
         self.message_user(request, f"Refused events skipped, their keys go on: {len(chosen)}.", messages.SUCCESS)
+
+
+@admin.register(JournalEvent)
+class JournalEventAdmin(ReadOnlyAdmin):
+    """Every message as it came, and its story: found by event id, key or correlation id."""
+
+    list_display = ("id", "time", "topic", "key", "event_id", "causation_id")
+    list_filter = (KnownTopicFilter,)
+    search_fields = ("event_id__exact", "key__exact", "correlation_id__exact")
+    search_help_text = "An event's id, its key, or the correlation id of a whole story."
+    actions = ("replay",)
+    fields = (
+        *("id", "time", "recorded_at", "topic", "partition", "offset", "key", "event_id", "whole_story"),
+        *("caused_by", "has_caused", "answered_by", "delivered_as", "readable_headers", "readable_payload"),
+    )
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> JournalEvent | None:
+        """The event, with its story beside it."""
+        event: JournalEvent | None = super().get_object(request, object_id, from_field)
+        if event is not None:
+            event.story = story_of(event)  # type: ignore[attr-defined]  # for the columns below, asked once
+        return event
+
+    @admin.display(description="whole story")
+    def whole_story(self, row: JournalEvent) -> SafeString:
+        """Everything with its correlation id."""
+        return link_to_whole_story(row)
+
+    @admin.display(description="caused by")
+    def caused_by(self, row: Any) -> SafeString | str:
+        """The event whose handler published it; another id is that of a request."""
+        return linked_events(row.story.causes) if row.story.causes else row.causation_id or "-"
+
+    @admin.display(description="has caused")
+    def has_caused(self, row: Any) -> SafeString | str:
+        """What its handlers published."""
+        return linked_events(row.story.effects)
+
+    @admin.display(description="taken by")
+    def answered_by(self, row: Any) -> SafeString | str:
+        """The groups that have taken care of it, and where it is stuck."""
+        return answers(row.story)
+
+    @admin.display(description="also delivered as")
+    def delivered_as(self, row: Any) -> SafeString | str:
+        """Other messages with the same event: a relay that was killed sends again what it cannot know of."""
+        return linked_events(row.story.copies)
+
+    @admin.display(description="headers")
+    def readable_headers(self, row: JournalEvent) -> SafeString:
+        """What came beside the payload."""
+        return preformatted(json.dumps(row.headers, indent=2, ensure_ascii=False))
+
+    @admin.display(description="payload")
+    def readable_payload(self, row: JournalEvent) -> SafeString:
+        """What came."""
+        return readable(row.payload)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may replay: whoever may add a replay."""
+        return request.user.has_perm("eventbus.add_replay")
+
+    @admin.action(description="Replay the selected events to a room", permissions=["operate"])
+    @asks_why(
+        "The room is given these events once more. What its group has handled already is skipped, unless you name "
+        "handlers to run again: their effects then come a second time.",
+        form_class=ReplayForm,
+    )
+    def replay(
+        self, request: HttpRequest, queryset: QuerySet[JournalEvent], room: str, again: list[str], reason: str
+    ) -> None:
+        """Hand them over, from the journal."""
+        try:
+            done = replay_rows(list(queryset), room=room, again=again, actor=actor(request), reason=reason)
+        except EventBusError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return
+        told = f"{done}: {done.handled} handed over, {done.handled_again} again, {done.skipped} skipped."
+        self.message_user(request, told, messages.SUCCESS if done.state == Replay.State.DONE else messages.WARNING)
+        if done.error:
+            self.message_user(request, f"It stopped: {done.error}", messages.ERROR)
+
+
+@admin.register(Replay)
+class ReplayAdmin(ReadOnlyAdmin):
+    """Replays, and how far each has come; one that stopped goes on with `manage.py replay_events --resume`."""
+
+    list_display = ("id", "state", "group", "source", "handled", "handled_again", "skipped", "actor", "started_at")
+    list_filter = ("state", "source", "room")
+    search_fields = ("actor", "reason", "error")
 
 
 @admin.register(RelayBucket)

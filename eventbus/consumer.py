@@ -6,16 +6,17 @@ import time
 from collections.abc import Sequence
 
 from eventbus import metrics
-from eventbus.conf import bus_settings
+from eventbus.conf import JOURNAL, bus_settings
 from eventbus.exceptions import BrokerRefusedError, CatalogError
 from eventbus.faults import fault
-from eventbus.handlers import handlers_of
 from eventbus.health import Health
+from eventbus.journal.writer import JournalWriter
 from eventbus.kafka.consumer import EventConsumer
 from eventbus.leases import Trouble
 from eventbus.messages import Message
 from eventbus.models import ParkedEvent
 from eventbus.processing import DatabaseUnavailableError, Processor, guarded
+from eventbus.topics import topics_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +30,13 @@ class Consumer:
     def __init__(self, room: str) -> None:
         settings = bus_settings()
         self.room = room
-        self.processor = Processor(room)
+        self.processor = JournalWriter() if room == JOURNAL else Processor(room)
         self.batch, self.wait = settings.consumer_batch, settings.consumer_wait_seconds
         self.handled = 0
         self._trouble = Trouble(f"consumer {room}", "the database")
         self._stop = threading.Event()
         self._retried_at = self._looked_at = 0.0
-        topics = [settings.topic_prefix + event_type for event_type in sorted(handlers_of(room))]
+        topics = topics_of(room)
         if not topics:
             raise CatalogError(f"{room} handles no event, so there is nothing to consume")
         self._source = EventConsumer(room, topics)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 
 from eventbus.conf import bus_settings
@@ -15,7 +16,7 @@ MAX_CONTEXT = 300  # characters of what a header passes on to every event that f
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the broker handed over, untouched."""
+    """What the broker handed over, untouched; `timestamp` is when its producer sent it, by the producer's clock."""
 
     topic: str
     partition: int
@@ -23,6 +24,7 @@ class Message:
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, str] = field(default_factory=dict)
+    timestamp: datetime | None = None
 
     @property
     def place(self) -> str:

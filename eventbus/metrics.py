@@ -24,7 +24,7 @@ held_keys = Gauge("tributary_held_keys", "Keys held because the broker refused t
 
 # --- consumers -----------------------------------------------------------------------------------------------------
 
-# What became of each message: handled, duplicate, queued, parked, dead.
+# What became of each message: handled, duplicate, queued, parked, dead; journaled by the journal.
 consumer_messages = Counter("tributary_consumer_messages_total", "Messages by outcome", ["group", "topic", "outcome"])
 # From the recording of an event to the commit of its effect.
 consumer_end_to_end = Histogram(
@@ -38,3 +38,5 @@ consumer_batch_seconds = Histogram(
 consumer_retries = Counter("tributary_consumer_retries_total", "Attempts at parked events", ["group"])
 # Dead letters and parked keys at the last look.
 parked_events = Gauge("tributary_parked_events", "Parked events by state", ["group", "state"])
+# Messages copied into the journal; one that came twice is copied once.
+journal_rows = Counter("tributary_journal_rows_total", "Messages copied into the journal")

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from eventbus.conf import bus_settings
 from eventbus.exceptions import TransportError
-from eventbus.handlers import handlers_of
 from eventbus.kafka.admin import Cluster
 from eventbus.models import HeldKey, OutboxEvent, ParkedEvent, RelayBucket, RelayWorker
+from eventbus.topics import topics_of
 
 
 def bus_status() -> dict[str, Any]:
@@ -72,11 +72,10 @@ def _parked() -> list[dict[str, Any]]:
 def _lag() -> list[dict[str, Any]]:
     cluster, settings = Cluster(), bus_settings()
     rows = []
-    for name, room in settings.rooms.items():
-        topics = [settings.topic_prefix + event_type for event_type in sorted(handlers_of(name))]
+    for name, reader in settings.readers.items():
         rows += [
             {"group": lag.group, "topic": lag.topic, "lag": lag.lag, "end": lag.end}
-            for lag in cluster.lag(room.group_id, topics)
+            for lag in cluster.lag(reader.group_id, topics_of(name))
         ]
     return rows
 

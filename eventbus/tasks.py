@@ -4,6 +4,7 @@ from celery import shared_task
 from django.db import connection
 
 from eventbus.conf import bus_settings
+from eventbus.journal.partitions import keep_partitions
 
 BATCH = 5000
 
@@ -26,3 +27,12 @@ def prune_inbox() -> int:
         pruned += gone
         if gone < BATCH:
             return pruned
+
+
+@shared_task
+def keep_journal_partitions() -> tuple[int, int]:
+    """Make the journal's coming days and drop those whose time is over, where there is a journal; how many of each."""
+    if bus_settings().journal is None:
+        return 0, 0
+    made, dropped = keep_partitions()
+    return len(made), len(dropped)

@@ -3,10 +3,11 @@
 import time
 from dataclasses import dataclass
 
-from eventbus.conf import bus_settings
+from eventbus.conf import JOURNAL, bus_settings
 from eventbus.dead_letters import dead_letter_topic
 from eventbus.events import registered
 from eventbus.exceptions import BrokerUnavailableError
+from eventbus.handlers import handlers_of
 from eventbus.kafka.admin import Cluster
 from eventbus.outbox import topic_of
 
@@ -32,6 +33,12 @@ class TopicChange:
     topic: str
     what: str
     refused: bool = False
+
+
+def topics_of(reader: str) -> list[str]:
+    """The topics that a reader reads: those its room handles, or all of them for the journal."""
+    event_types = registered() if reader == JOURNAL else handlers_of(reader)
+    return [bus_settings().topic_prefix + event_type for event_type in sorted(event_types)]
 
 
 def topic_plans() -> list[TopicPlan]:

@@ -175,6 +175,11 @@ SPECTACULAR_SETTINGS = {
 
 SERVICES = {"subscriptions": "subscription", "payments": "payment", "content": "content", "media": "media"}
 
+JOURNAL = {
+    "client_id": env.str("KAFKA_CLIENT_ID_JOURNAL", default="journal-service"),
+    "group_id": env.str("KAFKA_GROUP_ID_JOURNAL", default="journal-consumer-group"),
+}
+
 EVENTBUS: dict[str, Any] = {
     "brokers": env.str("KAFKA_BROKERS", default=""),
     "security": {
@@ -200,6 +205,8 @@ EVENTBUS: dict[str, Any] = {
         }
         for room, service in SERVICES.items()
     },
+    "journal": JOURNAL if env.bool("EVENTBUS_JOURNAL", default=False) else None,
+    "journal_retention_days": env.int("EVENTBUS_JOURNAL_RETENTION_DAYS", default=30),
     "partitions": env.int("KAFKA_PARTITIONS", default=6),
     "replication_factor": env.int("KAFKA_REPLICATION_FACTOR", default=1),
     "min_insync_replicas": env.int("KAFKA_MIN_INSYNC_REPLICAS", default=1),

@@ -3,9 +3,10 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
 from django.core.exceptions import ImproperlyConfigured
 
 from eventbus.conf import bus_settings
@@ -17,6 +18,7 @@ from eventbus.messages import Message
 logger = logging.getLogger(__name__)
 
 ASK_SECONDS = 2.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class EventConsumer:
@@ -197,4 +199,15 @@ def message_from(raw: Any) -> Message:
         key=raw.key(),
         value=raw.value(),
         headers=headers,
+        timestamp=_timestamp(*raw.timestamp()),
     )
+
+
+def _timestamp(kind: int, milliseconds: int) -> datetime | None:
+    """The time a message carries; None when it has none, or one outside the calendar."""
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None

@@ -18,11 +18,13 @@ from content.services.likes import like_post
 from eventbus.models import (
     HeldKey,
     InboxEvent,
+    JournalEvent,
     OperatorAction,
     OutboxEvent,
     ParkedEvent,
     RelayBucket,
     RelayWorker,
+    Replay,
 )
 from eventbus.testing import deliver
 from payments.models.refunds import Refund
@@ -99,6 +101,10 @@ def make_eventbus():
         group="content-consumer-group", event_id=str(uuid7()), topic="payment.tip.sent", partition=0, offset=number
     )
     parked_event(state=ParkedEvent.State.DEAD)
+    journaled_event(key=waiting.key)
+    Replay.objects.create(
+        room="content", group="content-consumer-group", source="journal", choice={}, actor="somebody", reason="mended"
+    )
     OperatorAction.objects.create(action="retry", actor="somebody", target=f"letter {number}", reason="mended")
 
 
@@ -119,6 +125,23 @@ def parked_event(**fields):
         **fields,
     }
     return ParkedEvent.objects.create(**values)
+
+
+def journaled_event(**fields):
+    number = next(numbers)
+    values = {
+        "time": timezone.now(),
+        "topic": "payment.tip.sent",
+        "partition": 0,
+        "offset": number,
+        "key": f"key-{number}",
+        "event_id": f"event-{number}",
+        "correlation_id": f"story-{number}",
+        "payload": b"not <json>",
+        "headers": {"ce_actor": "<somebody>"},
+        **fields,
+    }
+    return JournalEvent.objects.create(**values)
 
 
 def make_media():

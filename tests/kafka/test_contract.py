@@ -1,5 +1,6 @@
 """What the bus needs of a broker, on every broker."""
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -7,8 +8,9 @@ import pytest
 from django.db import transaction
 
 from eventbus.consumer import Consumer
-from eventbus.kafka.admin import Cluster, tail
-from eventbus.models import InboxEvent, OutboxEvent, ParkedEvent, RelayBucket
+from eventbus.kafka.admin import Cluster
+from eventbus.kafka.reading import tail
+from eventbus.models import InboxEvent, JournalEvent, OutboxEvent, ParkedEvent, RelayBucket
 from eventbus.outbox import publish, topic_of
 from eventbus.relay import Relay
 from eventbus.status import bus_status
@@ -146,3 +148,19 @@ def test_a_consumer_that_dies_before_its_offsets_are_stored_doubles_nothing(topi
 
     assert Consumer("tests").drain() == 5
     assert numbers(counter) == [1, 2, 3, 4, 5]
+
+
+def test_the_journal_copies_every_event_once_and_reads_for_itself(topics: str, bus: Any) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "journal": {"client_id": "journal", "group_id": f"journal-{uuid4()}"}}
+    counters = count_to(5, counters=3)
+    Relay().drain()
+
+    assert Consumer("journal").drain() == 15
+    assert Consumer("tests").drain() == 15
+
+    rows = JournalEvent.objects.filter(topic=topics).order_by("id")
+    assert {row.key for row in rows} == {str(counter) for counter in counters}
+    for counter in counters:
+        assert [json.loads(bytes(row.payload))["number"] for row in rows if row.key == str(counter)] == [1, 2, 3, 4, 5]
+    assert all(abs((row.time - row.recorded_at).total_seconds()) < 3600 for row in rows)
+    assert InboxEvent.objects.count() == 15

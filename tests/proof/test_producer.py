@@ -4,8 +4,8 @@ from functools import partial
 from typing import Any
 
 from devstack.kafka_builtin import BuiltinBroker
-from eventbus.kafka.admin import tail
 from eventbus.kafka.producer import EventProducer
+from eventbus.kafka.reading import tail
 from tests.eventbus.conftest import after
 
 LARGE = b"x" * 880_000  # the client's queue of 64 MiB is full after some seventy of them

@@ -7,24 +7,25 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from eventbus.conf import bus_settings
 from eventbus.consumer import Consumer
 from eventbus.exceptions import EventBusError
-from eventbus.handlers import handlers_of
 from eventbus.kafka.connection import check_connection_settings
 from eventbus.supervisor import Supervisor, manage_command, when_orphaned
+from eventbus.topics import topics_of
 
 
 class Command(BaseCommand):
     help = (
-        "Hand Kafka's events to the rooms' handlers: one supervised process a room, or this process for a single room."
+        "Hand Kafka's events to the rooms' handlers, and to the journal when it is on: one supervised process each, or "
+        "this process for a single one."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("room", nargs="*", help="the rooms to consume for; all of them by default")
+        parser.add_argument("room", nargs="*", help="the rooms to consume for, or `journal`; all of them by default")
         parser.add_argument("--once", action="store_true", help="read every topic to its end, then exit")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             check_connection_settings()
-            rooms = options["room"] or [room for room in bus_settings().rooms if handlers_of(room)]
+            rooms = options["room"] or [reader for reader in bus_settings().readers if topics_of(reader)]
             for room in rooms:
                 bus_settings().room(room)
         except ImproperlyConfigured as error:
