@@ -209,7 +209,12 @@ def test_it_is_stopped_between_two_chunks_and_goes_on(journal: JournalWriter) ->
     counter, stop = uuid4(), threading.Event()
     journal.process(history(CHUNK + 1, counter=counter))
     replay = made()
-    troubles[CHUNK] = lambda: [stop.set(), ValueError("stop here")][1]  # type: ignore[func-returns-value]
+
+    def stop_here() -> Exception:
+        stop.set()
+        return ValueError("stop here")
+
+    troubles[CHUNK] = stop_here
 
     run_replay(replay, rate=100_000, stop=stop)
 
