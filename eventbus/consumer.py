@@ -77,6 +77,7 @@ class Consumer:
     def step(self) -> int:
         """One batch and, when it is time, the parked keys that are due; the number of things done."""
         self.health.beat()
+        metrics.consumer_polled_at.labels(self.processor.group).set_to_current_time()
         messages = self._source.take(self.batch, self.wait)
         self._note_broker()
         if messages and self._handle(messages):
@@ -120,12 +121,14 @@ class Consumer:
         return made
 
     def _look(self) -> None:
-        """Count what is parked, every few seconds, when somebody can read it."""
+        """Count what is parked and what is not read yet, every few seconds, when somebody can read it."""
         if self.health.port and time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._looked_at = time.monotonic()
             group = self.processor.group
             for state, count in guarded(lambda: ParkedEvent.objects.count_by_state(group)).items():
                 metrics.parked_events.labels(group, state).set(count)
+            for topic, lag in self._source.lag().items():
+                metrics.consumer_lag.labels(group, topic).set(lag)
 
     def _note_broker(self) -> None:
         trouble = self._source.connection.trouble

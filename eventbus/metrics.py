@@ -9,6 +9,8 @@ SIZES = (1, 10, 50, 100, 200, 500, 1000, 2000, 4000, 8000)
 
 # Age of the oldest event that waits in the outbox: the figure to alert on.
 outbox_oldest_age = Gauge("tributary_outbox_oldest_age_seconds", "Age of the oldest event waiting in the outbox")
+# How many wait, as far as it is worth counting.
+outbox_waiting = Gauge("tributary_outbox_waiting_events", "Events waiting in the outbox, counted up to 100,000")
 # Events that the broker has acknowledged and that have left the outbox.
 relay_published = Counter("tributary_relay_published_total", "Events acknowledged by the broker", ["topic"])
 # From the fetch to the deletion of one round that had work.
@@ -26,10 +28,22 @@ held_keys = Gauge("tributary_held_keys", "Keys held because the broker refused t
 
 # What became of each message: handled, duplicate, queued, parked, dead; journaled by the journal.
 consumer_messages = Counter("tributary_consumer_messages_total", "Messages by outcome", ["group", "topic", "outcome"])
-# From the recording of an event to the commit of its effect.
+# From the recording of an event, which its transaction commits a little later, to the commit of its effect at the first
+# attempt; by the clocks of the writer and of this process.
 consumer_end_to_end = Histogram(
     "tributary_consumer_end_to_end_seconds", "From an event to its effect's commit", ["group", "topic"], buckets=LATENCY
 )
+# The last part of it: from the relay's sending to the commit of the effect.
+consumer_from_kafka = Histogram(
+    "tributary_consumer_from_kafka_seconds",
+    "From a message's sending to its effect's commit",
+    ["group", "topic"],
+    buckets=LATENCY,
+)
+# How far this process is behind on the partitions that it reads.
+consumer_lag = Gauge("tributary_consumer_lag_messages", "Messages not taken yet", ["group", "topic"])
+# When the loop last asked the broker: one that does not move has been stuck since then.
+consumer_polled_at = Gauge("tributary_consumer_last_poll_timestamp_seconds", "Time of the last poll", ["group"])
 # One batch: claim, handlers, commit.
 consumer_batch_seconds = Histogram(
     "tributary_consumer_batch_seconds", "Duration of a batch", ["group"], buckets=LATENCY

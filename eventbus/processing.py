@@ -132,8 +132,12 @@ class Processor:
     def _count(self, delivery: Delivery, outcome: str) -> None:
         metrics.consumer_messages.labels(self.group, delivery.event_type, outcome).inc()
         if outcome == "handled" and delivery.event is not None:
-            age = (timezone.now() - delivery.event.timestamp).total_seconds()
+            now, sent = timezone.now(), delivery.message.timestamp
+            age = (now - delivery.event.timestamp).total_seconds()
             metrics.consumer_end_to_end.labels(self.group, delivery.event_type).observe(max(0.0, age))
+            if sent is not None:
+                age = (now - sent).total_seconds()
+                metrics.consumer_from_kafka.labels(self.group, delivery.event_type).observe(max(0.0, age))
 
 
 def guarded(work: Callable[[], Result]) -> Result:

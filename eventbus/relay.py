@@ -120,6 +120,7 @@ class Outcome:
 
 
 UNANSWERED = object()
+COUNTED = 100_000  # waiting events: more are as bad, and counting them all takes the database's time
 LOOK_SECONDS = 5.0
 
 
@@ -225,6 +226,7 @@ class Relay:
         self._looked_at = time.monotonic()
         oldest = guarded(lambda: OutboxEvent.objects.order_by("id").values_list("created_at", flat=True).first())
         metrics.outbox_oldest_age.set((timezone.now() - oldest).total_seconds() if oldest else 0.0)
+        metrics.outbox_waiting.set(guarded(OutboxEvent.objects.values("id")[:COUNTED].count))
         metrics.held_keys.set(guarded(HeldKey.objects.count))
         metrics.relay_buckets.set(len(self.leases.held()))
 
