@@ -12,7 +12,8 @@ from django.db import transaction
 from devstack.kafka_builtin import BuiltinBroker
 from eventbus import operators
 from eventbus.exceptions import BrokerUnavailableError
-from eventbus.kafka.admin import Cluster, tail
+from eventbus.kafka.admin import Cluster
+from eventbus.kafka.reading import tail
 from eventbus.models import HeldKey, OutboxEvent
 from eventbus.outbox import publish, topic_of
 from eventbus.relay import Relay
