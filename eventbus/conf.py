@@ -92,6 +92,11 @@ class BusSettings:
             raise ImproperlyConfigured(
                 "EVENTBUS['group_protocol'] (KAFKA_GROUP_PROTOCOL) must be 'consumer' or 'classic'"
             )
+        if self.min_insync_replicas > self.replication_factor:
+            raise ImproperlyConfigured(
+                f"KAFKA_MIN_INSYNC_REPLICAS is {self.min_insync_replicas}, but KAFKA_REPLICATION_FACTOR is"
+                f" {self.replication_factor}: no event would ever be acknowledged"
+            )
         for name in POSITIVE:
             if getattr(self, name) < 1:
                 raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be at least 1")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from eventbus.conf import JOURNAL, bus_settings
 from eventbus.dead_letters import dead_letter_topic
 from eventbus.events import registered
-from eventbus.exceptions import BrokerUnavailableError
+from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
 from eventbus.handlers import handlers_of
 from eventbus.kafka.admin import Cluster
 from eventbus.outbox import topic_of
@@ -14,6 +14,7 @@ from eventbus.outbox import topic_of
 DAY_MS = 24 * 3600 * 1000
 VISIBLE_SECONDS = 15.0
 DEAD_LETTER_DAYS = 30
+MOVE_REPLICAS = "add them with kafka-reassign-partitions, which moves data between brokers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class TopicPlan:
     partitions: int
     replication: int
     config: dict[str, str]
+
+    def __str__(self) -> str:
+        settings = " ".join(f"{name}={value}" for name, value in sorted(self.config.items()))
+        return f"{self.partitions} partitions, {self.replication} replicas, {settings}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +70,36 @@ def _plan(name: str, *, partitions: int, retention_days: int) -> TopicPlan:
 def sync_topics(cluster: Cluster, *, apply: bool) -> list[TopicChange]:
     """Create what is missing, grow what is too small, set what differs; only report it unless `apply`.
 
-    Never shrinks or deletes. A broker that cannot answer questions about settings has only its partitions compared.
+    Never shrinks or deletes, and moves no replicas. A broker that cannot answer questions about settings has only its
+    partitions and replicas compared. Raises BrokerRefusedError when there are fewer brokers than replicas wanted.
     """
-    existing = cluster.partitions()
+    existing, copies = cluster.partitions(), cluster.replicas()
+    _require_brokers(cluster)
     changes: list[TopicChange] = []
     for plan in topic_plans():
         have = existing.get(plan.name)
         if have is None:
-            changes.append(TopicChange(plan.name, f"create with {plan.partitions} partitions"))
+            changes.append(TopicChange(plan.name, f"create with {plan}"))
             if apply:
                 cluster.create_topic(
                     plan.name, partitions=plan.partitions, replication=plan.replication, config=plan.config
                 )
         else:
             changes += _adjust(cluster, plan, have, apply=apply)
+            if copies[plan.name] < plan.replication:
+                what = f"has {copies[plan.name]} replicas, the plan says {plan.replication}: {MOVE_REPLICAS}"
+                changes.append(TopicChange(plan.name, what, refused=True))
     if apply and changes:
         _wait_until_visible(cluster)
     return changes
+
+
+def _require_brokers(cluster: Cluster) -> None:
+    wanted, there = bus_settings().replication_factor, cluster.node_count()
+    if there < wanted:
+        raise BrokerRefusedError(
+            f"KAFKA_REPLICATION_FACTOR is {wanted}, but there are only {there} brokers to keep a copy each"
+        )
 
 
 def _wait_until_visible(cluster: Cluster) -> None:

@@ -57,6 +57,14 @@ class Cluster:
         topics = self._metadata().topics
         return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
+    def replicas(self) -> dict[str, int]:
+        """Every topic and how many copies the partition has that has fewest."""
+        return {
+            name: min((len(part.replicas) for part in topic.partitions.values()), default=0)
+            for name, topic in self._metadata().topics.items()
+            if topic.error is None
+        }
+
     def node_count(self) -> int:
         """How many brokers are in the cluster."""
         return len(self._metadata().brokers)

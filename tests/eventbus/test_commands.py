@@ -39,7 +39,10 @@ def test_the_plan_names_every_topic_with_its_partitions(settings: Any) -> None:
 
     lines = output_of("sync_topics", "--plan").splitlines()
 
-    assert "x.payment.completed 3" in lines
+    assert (
+        "x.payment.completed 3 partitions, 1 replicas,"
+        " cleanup.policy=delete min.insync.replicas=1 retention.ms=2592000000" in lines
+    )
     assert lines == sorted(lines)
 
 
@@ -63,6 +66,7 @@ def test_status_without_a_broker_tells_the_rest_and_why(settings: Any) -> None:
         ({"buckets": 0}, "must be at least 1"),
         ({"relay_batch_min": 9000}, "larger than relay_batch_max"),
         ({"rooms": {}}, "names no room"),
+        ({"min_insync_replicas": 2}, "MIN_INSYNC_REPLICAS is 2, but KAFKA_REPLICATION_FACTOR is 1: no event would"),
     ],
 )
 def test_wrong_settings_are_refused_and_named(settings: Any, change: dict[str, Any], reason: str) -> None:
