@@ -195,10 +195,17 @@ class EventConsumer:
         self._consumer.close()
 
 
+def _headers_of(raw: Any) -> Iterable[tuple[str, bytes | None]]:
+    try:
+        return raw.headers() or ()
+    except SystemError:  # a header's name is no UTF-8, which the client cannot hand over; asked again it would crash
+        return ()
+
+
 def message_from(raw: Any) -> Message:
     """The bus's message from the client's."""
     headers = {}
-    for name, value in raw.headers() or ():
+    for name, value in _headers_of(raw):
         if isinstance(value, bytes):
             headers[name] = value.decode("utf-8", "replace").replace("\x00", "")
     return Message(

@@ -19,6 +19,7 @@ from eventbus.relay import Relay
 from eventbus.topics import sync_topics, topic_plans
 from tests.eventbus.conftest import ROOM
 from tests.eventbus.sample import Counted, numbers
+from tests.kafka.raw_producer import produce_with_header
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sample_room")]
 
@@ -72,6 +73,17 @@ def work(step: Callable[[], object], until: Callable[[], bool]) -> None:
     while not until():
         assert time.monotonic() < deadline
         step()
+
+
+def test_a_header_whose_name_is_no_text_takes_the_other_headers_with_it_and_nothing_else(topic: str) -> None:
+    counter = uuid4()
+    produce_with_header(
+        bus_settings().brokers, topic=topic, key=b"k", value=counted(counter, 1), name=b"\xff\xfe", text=b"v"
+    )
+
+    assert Consumer("tests").drain() == 1
+
+    assert numbers(counter) == [1]
 
 
 def test_keys_values_and_headers_of_every_kind_hold_up_nobody(topic: str, stranger: Producer) -> None:
