@@ -36,6 +36,8 @@ class EventConsumer:
         member = made(
             Consumer,
             {
+                # Left to its minute, the client would wait so long for a leader or coordinator that stands still.
+                "socket.timeout.ms": settings.fetch_wait_ms + 10_000,
                 **common_settings(names.client_id),
                 "group.id": names.group_id,
                 **self._protocol(),
