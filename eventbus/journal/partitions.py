@@ -2,9 +2,9 @@
 
 import logging
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 
 from django.db import OperationalError, connection, transaction
-from django.utils import timezone
 
 from eventbus.conf import bus_settings
 
@@ -24,13 +24,17 @@ SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhreli
 """
 
 PRUNE = f"""
-DELETE FROM {DEFAULT} WHERE ctid IN (SELECT ctid FROM {DEFAULT} WHERE recorded_at < %s LIMIT %s)
+DELETE FROM {DEFAULT}
+ WHERE ctid IN (SELECT ctid FROM {DEFAULT} WHERE recorded_at < now() - %s * interval '1 day' LIMIT %s)
 """  # noqa: S608 - our own table's name
 
 
 def today() -> date:
-    """The day it is in UTC, which the partitions go by."""
-    return timezone.now().astimezone(UTC).date()
+    """The day in UTC, which the partitions go by: that of the database's clock, for ours could drop days by mistake."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date")
+        [day] = cursor.fetchone()
+    return cast("date", day)
 
 
 def first_kept_day() -> date:
@@ -40,7 +44,8 @@ def first_kept_day() -> date:
 
 def has_own_day(day: date) -> bool:
     """Whether messages of this day get a partition; others, by a wrong clock or too old, share the default one."""
-    return first_kept_day() <= day <= today() + timedelta(days=DAYS_AHEAD)
+    now = today()
+    return now - timedelta(days=bus_settings().journal_retention_days) <= day <= now + timedelta(days=DAYS_AHEAD)
 
 
 def existing_days() -> list[date]:
@@ -80,9 +85,11 @@ def keep_partitions() -> tuple[list[date], list[date]]:
 
     A day that somebody reads just now is left for the next time.
     """
-    ahead = [today() + timedelta(days=number) for number in range(DAYS_AHEAD + 1)]
+    now = today()
+    ahead = [now + timedelta(days=number) for number in range(DAYS_AHEAD + 1)]
     made = [day for day in ahead if make_day(day)]
-    expired = [day for day in existing_days() if day < first_kept_day()]
+    first = first_kept_day()
+    expired = [day for day in existing_days() if day < first]
     dropped = [day for day in expired[:MOST_DROPPED] if _drop(day)]
     _prune_default()
     return made, dropped
@@ -101,9 +108,8 @@ def _drop(day: date) -> bool:
 
 
 def _prune_default() -> None:
-    horizon = timezone.now() - timedelta(days=bus_settings().journal_retention_days)
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(PRUNE, [horizon, BATCH])
+            cursor.execute(PRUNE, [bus_settings().journal_retention_days, BATCH])
             if cursor.rowcount < BATCH:
                 return

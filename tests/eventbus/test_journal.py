@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.utils import timezone
@@ -193,3 +194,12 @@ def test_a_journal_that_is_off_is_not_read_for(bus: Any) -> None:
     with pytest.raises(ImproperlyConfigured, match="EVENTBUS_JOURNAL=true switches it on"):
         bus_settings().room("journal")
     assert keep_journal_partitions() == (0, 0)
+
+
+def test_a_clock_of_ours_that_jumps_drops_no_day(writer: JournalWriter) -> None:
+    writer.process([message(timestamp=at(minutes=1))])
+
+    with time_machine.travel(timezone.now() + timedelta(days=100)):
+        keep_journal_partitions()
+
+    assert JournalEvent.objects.count() == 1
