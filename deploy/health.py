@@ -60,7 +60,8 @@ def consumers() -> str:
 
 def is_true(value: str) -> bool:
     """Whether the settings take this variable for a yes."""
-    return value.strip().lower() in {"true", "on", "ok", "y", "yes", "1"}
+    word = value.strip().lower()
+    return int(word) != 0 if word.isdecimal() else word in {"true", "on", "ok", "y", "yes"}
 
 
 def words_of(file: Path) -> list[str]:

@@ -34,6 +34,27 @@ def test_an_unknown_room_is_refused_with_the_rooms_there_are(settings: Any) -> N
         output_of("run_consumers", "payment")
 
 
+def test_a_journal_that_is_off_cannot_be_run_and_the_variable_is_named(settings: Any) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1"}
+    with pytest.raises(CommandError, match="EVENTBUS_JOURNAL=true switches it on"):
+        output_of("run_consumers", "journal")
+
+
+def test_without_names_every_room_is_run_and_the_journal_when_it_is_on(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(Supervisor, "__init__", lambda self, commands: started.append(sorted(commands)))
+    monkeypatch.setattr(Supervisor, "run", lambda self: None)
+    rooms = ["content", "media", "payments", "subscriptions"]
+    for journal in (None, {"client_id": "journal-service", "group_id": "journal-consumer-group"}):
+        settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1", "journal": journal, "http_port": 9000}
+        output_of("run_consumers")
+
+    assert started == [rooms, sorted([*rooms, "journal"])]
+    assert bus_settings().http_port_of("journal") == 9005
+
+
 def test_the_plan_names_every_topic_with_its_partitions(settings: Any) -> None:
     settings.EVENTBUS = {**settings.EVENTBUS, "partitions": 3, "topic_prefix": "x."}
 
@@ -67,6 +88,8 @@ def test_status_without_a_broker_tells_the_rest_and_why(settings: Any) -> None:
         ({"relay_batch_min": 9000}, "larger than relay_batch_max"),
         ({"rooms": {}}, "names no room"),
         ({"min_insync_replicas": 2}, "MIN_INSYNC_REPLICAS is 2, but KAFKA_REPLICATION_FACTOR is 1: no event would"),
+        ({"rooms": {"journal": {"client_id": "j", "group_id": "j"}}}, "may name no room 'journal'"),
+        ({"journal_retention_days": 0}, "must be at least 1"),
     ],
 )
 def test_wrong_settings_are_refused_and_named(settings: Any, change: dict[str, Any], reason: str) -> None:
