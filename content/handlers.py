@@ -1,11 +1,12 @@
 """How content answers the other rooms, and its own readers."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from content.events import CommentCreated, PostLiked, PostUnliked
-from content.models import Entitlement, MediaRef, PostTip, TierRef
+from content.models import Entitlement, LikeSignal, MediaRef, PostTip, TierRef
 from content.services import entitlements, references, tips, trending
-from eventbus.handlers import handles
+from eventbus.handlers import handles, handles_many
 from eventbus.rebuild.projections import projection
 from media.events import MediaDeleted, MediaKind, MediaProcessed, MediaUploaded, ProcessingStatus
 from payments.events import PaymentKind, PaymentRefunded, PostPurchased, TipSent
@@ -153,22 +154,26 @@ def drop_media(event: MediaDeleted) -> None:
     )
 
 
-@handles(PostLiked)
-def note_like(event: PostLiked) -> None:
-    """Let a like count for trending."""
-    trending.note_like(post_id=event.post_id, user_id=event.user_id, revision=event.revision, active=True)
+@handles_many(PostLiked, PostUnliked)
+def note_likes(events: Sequence[PostLiked | PostUnliked]) -> None:
+    """Let likes count for trending, and those that were taken back no longer."""
+    trending.note_likes(
+        signals=[
+            LikeSignal(
+                post_id=event.post_id,
+                user_id=event.user_id,
+                revision=event.revision,
+                active=isinstance(event, PostLiked),
+            )
+            for event in events
+        ]
+    )
 
 
-@handles(PostUnliked)
-def note_unlike(event: PostUnliked) -> None:
-    """Let a like that was taken back no longer count for trending."""
-    trending.note_like(post_id=event.post_id, user_id=event.user_id, revision=event.revision, active=False)
-
-
-@handles(CommentCreated)
-def note_comment(event: CommentCreated) -> None:
-    """Let a comment count for trending."""
-    trending.note_comments(post_id=event.post_id)
+@handles_many(CommentCreated)
+def note_comments(events: Sequence[CommentCreated]) -> None:
+    """Let comments count for trending."""
+    trending.note_comments(post_ids=[event.post_id for event in events])
 
 
 # What `manage.py rebuild_projection` can build anew from the journal.

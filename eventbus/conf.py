@@ -69,6 +69,7 @@ class BusSettings:
 
     consumer_batch: int = 100
     consumer_wait_seconds: float = 0.1
+    consumer_transaction_seconds: float = 0.05  # one that has lasted so long commits after the handler at hand
     group_protocol: str = "consumer"
     fetch_wait_ms: int = 50
     session_timeout_ms: int = 45_000
@@ -88,6 +89,8 @@ class BusSettings:
             raise ImproperlyConfigured("EVENTBUS['rooms'] names no room, so nothing could consume an event")
         if self.relay_batch_min > self.relay_batch_max:
             raise ImproperlyConfigured("EVENTBUS: relay_batch_min is larger than relay_batch_max")
+        if self.consumer_transaction_seconds <= 0:
+            raise ImproperlyConfigured("EVENTBUS['consumer_transaction_seconds'] must be above 0")
         if self.group_protocol not in {"consumer", "classic"}:
             raise ImproperlyConfigured(
                 "EVENTBUS['group_protocol'] (KAFKA_GROUP_PROTOCOL) must be 'consumer' or 'classic'"

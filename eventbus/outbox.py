@@ -10,7 +10,7 @@ from zlib import crc32
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from eventbus.conf import bus_settings
-from eventbus.context import current_context
+from eventbus.context import SEVERAL_CAUSES, current_context
 from eventbus.events import Event, EventSpec, spec_of
 from eventbus.exceptions import OutsideTransactionError, OversizedEventError, PublishError
 from eventbus.messages import MAX_KEY
@@ -26,6 +26,10 @@ def publish(*events: Event) -> None:
     if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
         names = ", ".join(type(event).__name__ for event in events)
         raise OutsideTransactionError(f"publish({names}) outside a transaction: call it inside transaction.atomic()")
+    if current_context() is SEVERAL_CAUSES:
+        raise PublishError(
+            "a handler of many events cannot publish, its event would have no single cause: declare it with @handles"
+        )
     OutboxEvent.objects.bulk_create([_row(event) for event in events])
 
 

@@ -2,10 +2,14 @@
 
 One transaction: claim the batch in the inbox (the primary key decides what is new), queue what belongs to a parked key,
 run the handlers of the rest in order. If anything fails, everything is rolled back and the same messages run one
-transaction each, so that only the guilty one is parked.
+transaction each, so that only the guilty one is parked. A transaction that has lasted long enough commits what it has
+done and gives its other claims back, so rows are not locked for longer because a batch is large or its handlers slow.
 """
 
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
@@ -13,14 +17,16 @@ from django.utils import timezone
 
 from eventbus import metrics, parking
 from eventbus.conf import bus_settings
-from eventbus.context import event_context
+from eventbus.context import SEVERAL_CAUSES, event_context
 from eventbus.database import is_out_of_service
 from eventbus.exceptions import EventBusError
 from eventbus.faults import fault
-from eventbus.handlers import handlers_of
+from eventbus.handlers import Handler, handlers_of
 from eventbus.messages import Delivery, Message, read
 
 Result = TypeVar("Result")
+Outcomes = list[tuple[Delivery, str]]
+Together = dict[Handler, list[Delivery]]  # what the handlers of many events will be called with
 
 CLAIM = """
 INSERT INTO eventbus_inboxevent ("group", event_id, topic, partition, "offset", handled_at)
@@ -28,6 +34,9 @@ SELECT %s, i.event_id, i.topic, i.partition, i."offset", clock_timestamp()
   FROM unnest(%s::text[], %s::text[], %s::int[], %s::bigint[]) AS i(event_id, topic, partition, "offset")
 ON CONFLICT DO NOTHING
 RETURNING event_id
+"""
+GIVE_BACK = """
+DELETE FROM eventbus_inboxevent WHERE "group" = %s AND event_id = ANY(%s)
 """
 
 
@@ -39,22 +48,37 @@ class Processor:
     """Turns messages into one room's effects."""
 
     def __init__(self, room: str) -> None:
+        settings = bus_settings()
         self.room = room
-        self.group = bus_settings().room(room).group_id
+        self.group = settings.room(room).group_id
         self.handlers = handlers_of(room)
+        self._batch, self._seconds = settings.consumer_batch, settings.consumer_transaction_seconds
+        self._reach = self._batch  # how many messages a transaction begins with: as many as fitted into its time
 
-    def process(self, messages: Sequence[Message]) -> None:
-        """Handle, park or bury every message; raises only DatabaseUnavailableError, and then nothing is lost."""
-        deliveries = [read(message) for message in messages]
+    def process(self, messages: Sequence[Message], *, seconds: float = inf) -> list[Message]:
+        """Handle, park or bury the messages in order; those that are left when `seconds` are over.
+
+        Raises only DatabaseUnavailableError, and then nothing is lost: what was done before is a duplicate next time.
+        """
+        waiting = deque(read(message) for message in messages)
         fault("before_batch")
+        ends_at, singly = time.monotonic() + seconds, 0
         with metrics.consumer_batch_seconds.labels(self.group).time():
-            if self._attempt(deliveries) is None:
-                return
-            for delivery in deliveries:
-                error = self._attempt([delivery])
-                if error is not None:
-                    fault("before_park")
-                    self._park(delivery, error)
+            while waiting:
+                size = 1 if singly else min(self._reach, len(waiting))
+                chunk = [waiting.popleft() for _ in range(size)]
+                error, left = self._attempt(chunk)
+                if error is not None and size > 1:
+                    singly, left = size, chunk
+                else:
+                    singly = max(0, singly - 1)
+                    if error is not None:
+                        fault("before_park")
+                        self._park(chunk[0], error)
+                waiting.extendleft(reversed(left))
+                if time.monotonic() > ends_at:
+                    break
+        return [delivery.message for delivery in waiting]
 
     def retry_due(self, limit: int = 100) -> int:
         """Run parked heads whose time has come, with their followers in order; the number of attempts made."""
@@ -66,41 +90,74 @@ class Processor:
         """Run this room's handlers for one event, in the caller's transaction."""
         if delivery.error is not None:
             raise delivery.error
+        together: Together = {}
+        self._answer(delivery, together)
+        self._answer_many(together)
+
+    def _answer(self, delivery: Delivery, together: Together) -> None:
+        """Run the handlers of single events, and note the event for those of many."""
         with event_context(delivery.context):
             for handler in self.handlers.get(delivery.event_type, ()):
-                handler(delivery.event)
+                if handler.takes_many:
+                    together.setdefault(handler, []).append(delivery)
+                else:
+                    handler.function(delivery.event)
 
-    def _attempt(self, deliveries: Sequence[Delivery]) -> Exception | None:
-        """All of these in one transaction; what came in the way, if anything did."""
+    @staticmethod
+    def _answer_many(together: Together) -> None:
+        with event_context(SEVERAL_CAUSES):
+            for handler, deliveries in together.items():
+                handler.function([delivery.event for delivery in deliveries])
+
+    def _attempt(self, deliveries: Sequence[Delivery]) -> tuple[Exception | None, Sequence[Delivery]]:
+        """These in one transaction: what came in the way, if anything did, and those its time was too short for."""
+        began_at = time.monotonic()
         try:
-            outcomes = guarded(lambda: _atomically(lambda: self._take(deliveries)))
+            outcomes, left = guarded(lambda: _atomically(lambda: self._take(deliveries)))
         except DatabaseUnavailableError:
             raise
         except Exception as error:
-            return error
+            return error, ()
+        if left:
+            self._reach = len(deliveries) - len(left)
+        elif len(deliveries) == self._reach and time.monotonic() - began_at < self._seconds / 2:
+            self._reach = min(self._batch, self._reach * 2)
         for delivery, outcome in outcomes:
             self._count(delivery, outcome)
-        return None
+        return None, left
 
-    def _take(self, deliveries: Sequence[Delivery]) -> list[tuple[Delivery, str]]:
+    def _take(self, deliveries: Sequence[Delivery]) -> tuple[Outcomes, Sequence[Delivery]]:
+        ends_at = time.monotonic() + self._seconds
         new = self._claim(deliveries)
-        taken = {id(delivery) for delivery in new}
-        outcomes = [(delivery, "duplicate") for delivery in deliveries if id(delivery) not in taken]
+        pending = {id(delivery) for delivery in new}
         blocked = parking.blocked_keys(self.group, [(d.message.topic, d.key) for d in new])
-        for delivery in new:
-            place = (delivery.message.topic, delivery.key)
-            if place in blocked:
-                parking.queue(self.group, delivery)
-                outcomes.append((delivery, "queued"))
-            elif delivery.error is not None:
-                parking.bury(self.group, delivery, delivery.error)
-                blocked |= parking.blocked_keys(self.group, [place])
-                outcomes.append((delivery, "dead"))
+        outcomes: Outcomes = []
+        together: Together = {}
+        left: Sequence[Delivery] = ()
+        for position, delivery in enumerate(deliveries):
+            if id(delivery) not in pending:
+                outcomes.append((delivery, "duplicate"))
+            elif outcomes and time.monotonic() > ends_at:
+                left = deliveries[position:]
+                self._give_back([other for other in left if id(other) in pending])
+                break
             else:
-                self.answer(delivery)
-                outcomes.append((delivery, "handled"))
+                outcomes.append((delivery, self._take_one(delivery, blocked, together)))
+        self._answer_many(together)
         fault("before_commit")
-        return outcomes
+        return outcomes, left
+
+    def _take_one(self, delivery: Delivery, blocked: set[parking.Place], together: Together) -> str:
+        place = (delivery.message.topic, delivery.key)
+        if place in blocked:
+            parking.queue(self.group, delivery)
+            return "queued"
+        if delivery.error is not None:
+            parking.bury(self.group, delivery, delivery.error)
+            blocked |= parking.blocked_keys(self.group, [place])
+            return "dead"
+        self._answer(delivery, together)
+        return "handled"
 
     def _claim(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """The deliveries new to this group, each once; concurrent claims of one event wait for each other."""
@@ -118,6 +175,10 @@ class Processor:
             cursor.execute(CLAIM, [self.group, *columns])
             claimed = {event_id for (event_id,) in cursor.fetchall()}
         return [delivery for event_id, delivery in by_id.items() if event_id in claimed]
+
+    def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(GIVE_BACK, [self.group, [delivery.event_id for delivery in deliveries]])
 
     def _park(self, delivery: Delivery, error: Exception) -> None:
         def park() -> bool:

@@ -8,7 +8,7 @@ from django.db import models
 
 from eventbus.events import Event, spec_of
 from eventbus.exceptions import CatalogError
-from eventbus.handlers import Handler, handlers_of
+from eventbus.handlers import Function, Handler, handlers_of
 
 Identity = Callable[[Any], object]
 
@@ -24,13 +24,13 @@ class Projection:
     name: str
     tables: tuple[type[models.Model], ...]
     key: str
-    fed_by: Mapping[Handler, Identity]
+    fed_by: Mapping[Function, Identity]
     begins_with: type[Event]
     where: Mapping[str, object] = field(default_factory=dict)
 
     def handlers(self, event_type: str) -> list[Handler]:
         """Its handlers of one event type, in the order in which the room runs them."""
-        return [handler for handler in handlers_of(self.room).get(event_type, ()) if handler in self.fed_by]
+        return [handler for handler in handlers_of(self.room).get(event_type, ()) if handler.function in self.fed_by]
 
     def event_types(self) -> list[str]:
         """The events that it is made of."""
@@ -44,7 +44,7 @@ def projection(
     name: str,
     *tables: type[models.Model],
     key: str,
-    fed_by: Mapping[Handler, str | Identity],
+    fed_by: Mapping[Function, str | Identity],
     begins_with: type[Event],
     **where: object,
 ) -> Projection:

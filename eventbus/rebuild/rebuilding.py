@@ -146,7 +146,7 @@ def _histories(projection: Projection) -> tuple[dict[object, list[int]], set[obj
     first_type = spec_of(projection.begins_with).topic
     for row, delivery in _handled(projection):
         for handler in projection.handlers(delivery.event_type):
-            identity = projection.fed_by[handler](delivery.event)
+            identity = projection.fed_by[handler.function](delivery.event)
             if identity is not None and row.pk not in histories.setdefault(identity, [])[-1:]:
                 histories[identity].append(row.pk)
             if delivery.event_type == first_type:

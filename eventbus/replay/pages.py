@@ -24,7 +24,7 @@ class ReplayForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         rooms = list(bus_settings().rooms)
-        names = {handler.__name__: room for room in rooms for each in handlers_of(room).values() for handler in each}
+        names = {handler.name: room for room in rooms for each in handlers_of(room).values() for handler in each}
         self.fields["room"].choices = [(room, room) for room in rooms]  # type: ignore[attr-defined]  # a ChoiceField
         self.fields["again"].choices = [  # type: ignore[attr-defined]  # a ChoiceField too
             (name, f"{room}: {name}") for name, room in sorted(names.items(), key=lambda item: (item[1], item[0]))

@@ -62,7 +62,7 @@ def choose(
     for topic in named:
         if topic not in readable:
             raise ReplayRefusedError(f"{room} does not read {topic!r}; it reads {', '.join(readable)}")
-    names = {handler.__name__ for answers in handlers_of(room).values() for handler in answers}
+    names = {handler.name for answers in handlers_of(room).values() for handler in answers}
     for name in again:
         if name not in names:
             raise ReplayRefusedError(f"{room} has no handler {name!r}; it has {', '.join(sorted(names))}")
@@ -195,7 +195,7 @@ class _Run:
 
     def _named(self, delivery: Delivery) -> list[Handler]:
         answers = self.processor.handlers.get(delivery.event_type, ())
-        return [handler for handler in answers if handler.__name__ in self.replay.again]
+        return [handler for handler in answers if handler.name in self.replay.again]
 
     def _wait(self, count: int) -> None:
         self._due = max(self._due, time.monotonic() - 1) + count * self._pause
