@@ -11,18 +11,21 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from eventbus import operators, parking
+from eventbus import breaker, operators, parking
 from eventbus.conf import bus_settings
 from eventbus.events import registered
 from eventbus.exceptions import EventBusError
 from eventbus.journal.story import answers, link_to_story, link_to_whole_story, linked_events, story_of
 from eventbus.models import (
+    BreakerRule,
+    ConsumerWorker,
     HeldKey,
     InboxEvent,
     JournalEvent,
     OperatorAction,
     OutboxEvent,
     ParkedEvent,
+    PausedTopic,
     RelayBucket,
     RelayWorker,
     Replay,
@@ -30,6 +33,9 @@ from eventbus.models import (
 from eventbus.outbox import topic_of
 from eventbus.pages import ReadOnlyAdmin, asks_why
 from eventbus.replay.pages import ReplayForm, replay_rows
+
+MOST_RETRIED = 1000
+RETRIED_A_SECOND = 50.0
 
 
 class KnownGroupFilter(admin.SimpleListFilter):
@@ -115,11 +121,12 @@ class ParkedEventAdmin(ReadOnlyAdmin):
     """Events that could not be handled, and those behind them; dead letters wait for a person."""
 
     list_display = ("id", "state", "group", "topic", "key", "attempts", "short_error", "parked_at", "next_attempt_at")
-    list_filter = ("state", "group", "topic", "error_class")
+    list_filter = ("state", "group", "topic", "error_class", "parked_at")
     search_fields = ("event_id__exact", "key__exact", "error")
     actions = ("retry_dead", "discard_dead")
     fields = (
-        *("state", "group", "topic", "partition", "offset", "key", "of_this_key", "event_id", "story", "attempts"),
+        *("state", "group", "topic", "partition", "offset", "key", "of_this_key", "event_id", "story"),
+        *("attempts", "crashes"),
         *("parked_at", "next_attempt_at", "error_class", "error", "readable_traceback"),
         *("readable_headers", "readable_payload"),
     )
@@ -162,10 +169,12 @@ class ParkedEventAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Retry the selected dead letters", permissions=["operate"])
     def retry_dead(self, request: HttpRequest, queryset: QuerySet[ParkedEvent]) -> None:
-        """Give them a new set of attempts."""
-        dead, others = the_dead(queryset)
-        for parked in dead:
-            parking.retry(parked, actor=actor(request), reason="from the admin")
+        """Give them a new set of attempts, so many a second and the rest another time."""
+        dead, others = the_dead(queryset.order_by("id")[: MOST_RETRIED + 1])
+        if len(dead) + others > MOST_RETRIED:
+            self.message_user(request, f"Choose at most {MOST_RETRIED} at a time; nothing was done.", messages.ERROR)
+            return
+        parking.retry_all(dead, per_second=RETRIED_A_SECOND, actor=actor(request), reason="from the admin")
         self.tell(request, f"Dead letters that will be tried again: {len(dead)}.", others)
 
     @admin.action(description="Discard the selected dead letters", permissions=["operate"])
@@ -311,6 +320,42 @@ class ReplayAdmin(ReadOnlyAdmin):
     list_display = ("id", "state", "group", "source", "handled", "handled_again", "skipped", "actor", "started_at")
     list_filter = ("state", "source", "room")
     search_fields = ("actor", "reason", "error")
+
+
+@admin.register(PausedTopic)
+class PausedTopicAdmin(ReadOnlyAdmin):
+    """Topics that a group does not read, because its handlers fail for too many keys."""
+
+    list_display = ("group", "topic", "reason", "paused_at")
+    actions = ("resume",)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may resume: whoever may change paused topics."""
+        return request.user.has_perm("eventbus.change_pausedtopic")
+
+    @admin.action(description="Read the selected topics again", permissions=["operate"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[PausedTopic]) -> None:
+        """Do not wait for the next trial."""
+        chosen = list(queryset)
+        for paused in chosen:
+            breaker.resume_topic(paused, actor=actor(request), reason="from the admin")
+        self.message_user(request, f"Topics that are read again: {len(chosen)}.", messages.SUCCESS)
+
+
+@admin.register(BreakerRule)
+class BreakerRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic to the type checker only
+    """When a group's topics are paused: the one thing here that is set by hand. Processes follow within seconds."""
+
+    list_display = ("group", "share", "least_keys", "window_seconds", "probe_seconds")
+
+
+@admin.register(ConsumerWorker)
+class ConsumerWorkerAdmin(ReadOnlyAdmin):
+    """The consumer processes that run, and those that died a short time ago."""
+
+    list_display = ("id", "group", "host", "pid", "started_at", "seen_at")
+    list_filter = (KnownGroupFilter,)
+    ordering = ("group", "started_at")
 
 
 @admin.register(RelayBucket)

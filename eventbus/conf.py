@@ -11,7 +11,7 @@ from django.core.signals import setting_changed
 JOURNAL = "journal"  # the name of the reader that is no room
 POSITIVE = (
     *("buckets", "partitions", "replication_factor", "consumer_batch", "retry_attempts"),
-    *("inbox_retention_days", "journal_retention_days"),
+    *("inbox_retention_days", "journal_retention_days", "parked_limit", "crash_attempts"),
 )
 
 
@@ -70,6 +70,11 @@ class BusSettings:
     consumer_batch: int = 100
     consumer_wait_seconds: float = 0.1
     consumer_transaction_seconds: float = 0.05  # one that has lasted so long commits after the handler at hand
+    consumer_batch_bytes: int = 4_000_000
+    consumer_hold_seconds: float = 5.0  # what is left of a batch after so long waits until the group was heard
+    stuck_seconds: float = 90.0  # a consumer whose loop stands still for so long ends itself; 0 never
+    parked_limit: int = 100_000  # a group with more parked events than this reads no more until there are fewer
+    crash_attempts: int = 3  # an event in whose attempts the process ended so often is a dead letter
     group_protocol: str = "consumer"
     fetch_wait_ms: int = 50
     session_timeout_ms: int = 45_000
@@ -89,8 +94,9 @@ class BusSettings:
             raise ImproperlyConfigured("EVENTBUS['rooms'] names no room, so nothing could consume an event")
         if self.relay_batch_min > self.relay_batch_max:
             raise ImproperlyConfigured("EVENTBUS: relay_batch_min is larger than relay_batch_max")
-        if self.consumer_transaction_seconds <= 0:
-            raise ImproperlyConfigured("EVENTBUS['consumer_transaction_seconds'] must be above 0")
+        for name in ("consumer_transaction_seconds", "consumer_hold_seconds", "consumer_batch_bytes"):
+            if getattr(self, name) <= 0:
+                raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be above 0")
         if self.group_protocol not in {"consumer", "classic"}:
             raise ImproperlyConfigured(
                 "EVENTBUS['group_protocol'] (KAFKA_GROUP_PROTOCOL) must be 'consumer' or 'classic'"
@@ -117,9 +123,9 @@ class BusSettings:
         """Everybody with a consumer group: the rooms, and the journal when it is on."""
         return self.rooms if self.journal is None else {**self.rooms, JOURNAL: self.journal}
 
-    def http_port_of(self, room: str) -> int:
-        """Where this reader's consumer answers about its health; 0 for nowhere."""
-        return self.http_port and self.http_port + 1 + list(self.readers).index(room)
+    def http_port_of(self, room: str, *, worker: int = 0) -> int:
+        """Where this reader's consumer answers about its health; 0 for nowhere. More workers have the ports after."""
+        return self.http_port and self.http_port + 1 + list(self.readers).index(room) + worker * len(self.readers)
 
 
 @cache

@@ -19,7 +19,7 @@ class Handler:
     function: Function
     takes_many: bool
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Any) -> None:
         """Answer one event alone."""
         self.function([event] if self.takes_many else event)
 

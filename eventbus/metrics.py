@@ -50,6 +50,14 @@ consumer_batch_seconds = Histogram(
 )
 # Attempts at parked events.
 consumer_retries = Counter("tributary_consumer_retries_total", "Attempts at parked events", ["group"])
+# Changes in the share of partitions that this process reads: assigned, revoked, lost.
+consumer_rebalances = Counter("tributary_consumer_rebalances_total", "Changes of assignment", ["group", "kind"])
+# 1 while a topic is not read because its handlers fail for too many keys: alert on any.
+paused_topics = Gauge("tributary_paused_topics", "Topics paused by the breaker", ["group", "topic"])
+# 1 while nothing is read because too much is parked: alert on any.
+parked_full = Gauge("tributary_parked_full", "Groups that stopped reading at the parked limit", ["group"])
+# Processes of the group that ended without saying so, as this process noticed.
+consumer_crashes = Counter("tributary_consumer_crashes_total", "Processes found dead", ["group"])
 # Dead letters and parked keys at the last look.
 parked_events = Gauge("tributary_parked_events", "Parked events by state", ["group", "state"])
 # Messages copied into the journal; one that came twice is copied once.

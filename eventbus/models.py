@@ -69,6 +69,59 @@ class RelayBucket(models.Model):
         return f"bucket {self.bucket}"
 
 
+class ConsumerWorker(models.Model):
+    """A consumer process: it renews its row while it runs, and takes it away when it ends as it should."""
+
+    id = models.UUIDField(primary_key=True)
+    group = models.CharField(max_length=100)
+    host = models.CharField(max_length=255)
+    pid = models.IntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.group} {self.host}:{self.pid}"
+
+
+class PausedTopic(models.Model):
+    """A topic that a group does not read now, because its handlers fail for too many keys."""
+
+    group = models.CharField(max_length=100)
+    topic = models.CharField(max_length=249)
+    reason = models.TextField()
+    paused_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["group", "topic"], name="a_topic_is_paused_once")]
+
+    def __str__(self) -> str:
+        return f"{self.group} {self.topic}"
+
+
+class BreakerRule(models.Model):
+    """When a group's topic is paused; read again every few seconds. A group without one has the defaults."""
+
+    group = models.CharField(max_length=100, unique=True)
+    share = models.FloatField(
+        default=0.5, help_text="Pause when more than this share of the keys fail; 1 never pauses."
+    )
+    least_keys = models.IntegerField(default=20, help_text="And at least so many keys fail.")
+    window_seconds = models.FloatField(default=60.0, help_text="Keys handled within so many seconds count.")
+    probe_seconds = models.FloatField(default=15.0, help_text="A paused topic is tried again after so many seconds.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(share__gt=0, share__lte=1), name="a_breakers_share_is_a_part_of_all"),
+            models.CheckConstraint(
+                condition=Q(least_keys__gte=1, window_seconds__gt=0, probe_seconds__gt=0),
+                name="a_breakers_numbers_are_positive",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.group
+
+
 class HeldKey(models.Model):
     """A key whose event the broker refused for good: it waits for an operator, other keys go on."""
 
@@ -147,6 +200,7 @@ class ParkedEvent(models.Model):
     headers = models.JSONField(default=dict)
     state = models.CharField(max_length=10, choices=State.choices)
     attempts = models.IntegerField(default=0)
+    crashes = models.IntegerField(default=0)  # attempts in a row whose end nobody lived to see
     next_attempt_at = models.DateTimeField(null=True)
     parked_at = models.DateTimeField(db_default=Now())
     error_class = models.CharField(max_length=200, blank=True, default="")
@@ -282,6 +336,7 @@ class OperatorAction(models.Model):
         SKIP = "skip", "skip a refused event"
         REPLAY = "replay", "replay events"
         REBUILD = "rebuild", "rebuild a projection"
+        RESUME = "resume", "resume a paused topic"
 
     action = models.CharField(max_length=20, choices=Action.choices)
     actor = models.CharField(max_length=200)

@@ -16,13 +16,16 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from django.utils import timezone
 
 from eventbus import metrics, parking
+from eventbus.breaker import Breaker
 from eventbus.conf import bus_settings
 from eventbus.context import SEVERAL_CAUSES, event_context
+from eventbus.crew import Caution
 from eventbus.database import is_out_of_service
 from eventbus.exceptions import EventBusError
 from eventbus.faults import fault
 from eventbus.handlers import Handler, handlers_of
 from eventbus.messages import Delivery, Message, read
+from eventbus.models import ParkedEvent
 
 Result = TypeVar("Result")
 Outcomes = list[tuple[Delivery, str]]
@@ -52,24 +55,26 @@ class Processor:
         self.room = room
         self.group = settings.room(room).group_id
         self.handlers = handlers_of(room)
+        self.breaker = Breaker(self.group)
+        self.caution = Caution(settings.consumer_batch)
         self._batch, self._seconds = settings.consumer_batch, settings.consumer_transaction_seconds
         self._reach = self._batch  # how many messages a transaction begins with: as many as fitted into its time
 
     def process(self, messages: Sequence[Message], *, seconds: float = inf) -> list[Message]:
-        """Handle, park or bury the messages in order; those that are left when `seconds` are over.
+        """Handle, park or bury the messages in order; those left: of paused topics, and all when `seconds` are over.
 
         Raises only DatabaseUnavailableError, and then nothing is lost: what was done before is a duplicate next time.
         """
         waiting = deque(read(message) for message in messages)
         fault("before_batch")
+        kept: list[Delivery] = []
         ends_at, singly = time.monotonic() + seconds, 0
         with metrics.consumer_batch_seconds.labels(self.group).time():
             while waiting:
-                size = 1 if singly else min(self._reach, len(waiting))
-                chunk = [waiting.popleft() for _ in range(size)]
+                chunk = self._next(waiting, kept, size=1 if singly else self._reach)
                 error, left = self._attempt(chunk)
-                if error is not None and size > 1:
-                    singly, left = size, chunk
+                if error is not None and len(chunk) > 1:
+                    singly, left = len(chunk), chunk
                 else:
                     singly = max(0, singly - 1)
                     if error is not None:
@@ -78,11 +83,11 @@ class Processor:
                 waiting.extendleft(reversed(left))
                 if time.monotonic() > ends_at:
                     break
-        return [delivery.message for delivery in waiting]
+        return [delivery.message for delivery in (*kept, *waiting)]
 
     def retry_due(self, limit: int = 100) -> int:
         """Run parked heads whose time has come, with their followers in order; the number of attempts made."""
-        made = guarded(lambda: parking.retry_due(self.group, self.answer, limit=limit))
+        made = guarded(lambda: parking.retry_due(self.group, self.answer, self.breaker, limit=limit))
         metrics.consumer_retries.labels(self.group).inc(made)
         return made
 
@@ -109,8 +114,41 @@ class Processor:
             for handler, deliveries in together.items():
                 handler.function([delivery.event for delivery in deliveries])
 
+    def _next(self, waiting: deque[Delivery], kept: list[Delivery], *, size: int) -> list[Delivery]:
+        """The deliveries of the next transaction, none when one had to be taken carefully; paused topics' are kept."""
+        chunk: list[Delivery] = []
+        paused = self.breaker.paused()
+        while waiting and len(chunk) < size:
+            if waiting[0].message.topic in paused:
+                kept.append(waiting.popleft())
+            elif not self.caution.asks_for(waiting[0].message):
+                chunk.append(waiting.popleft())
+            elif chunk:
+                break
+            else:
+                self._take_carefully(waiting.popleft())
+                break
+        return chunk
+
+    def _take_carefully(self, delivery: Delivery) -> None:
+        """Store the attempt before it is made: if it ends the process, its key is parked and the partition goes on."""
+
+        def park_ahead() -> tuple[str, ParkedEvent | None]:
+            if not self._claim([delivery]):
+                return "duplicate", None
+            return parking.park_ahead(self.group, delivery)
+
+        outcome, head = guarded(lambda: _atomically(park_ahead))
+        if head is not None and guarded(lambda: parking.attempt(head, self.answer, self.breaker)):
+            outcome = "handled"
+        if outcome != "duplicate":
+            self.caution.passed(delivery.message)
+        self._count(delivery, outcome)
+
     def _attempt(self, deliveries: Sequence[Delivery]) -> tuple[Exception | None, Sequence[Delivery]]:
         """These in one transaction: what came in the way, if anything did, and those its time was too short for."""
+        if not deliveries:
+            return None, ()
         began_at = time.monotonic()
         try:
             outcomes, left = guarded(lambda: _atomically(lambda: self._take(deliveries)))
@@ -124,6 +162,10 @@ class Processor:
             self._reach = min(self._batch, self._reach * 2)
         for delivery, outcome in outcomes:
             self._count(delivery, outcome)
+            if outcome == "handled":
+                self.breaker.succeeded(delivery.message.topic, delivery.key)
+            elif delivery.error is not None and outcome == "dead":
+                self.breaker.failed(delivery.message.topic, delivery.key, delivery.error)
         return None, left
 
     def _take(self, deliveries: Sequence[Delivery]) -> tuple[Outcomes, Sequence[Delivery]]:
@@ -189,6 +231,7 @@ class Processor:
 
         if guarded(lambda: _atomically(park)):
             self._count(delivery, "parked")
+            self.breaker.failed(delivery.message.topic, delivery.key, error)
 
     def _count(self, delivery: Delivery, outcome: str) -> None:
         metrics.consumer_messages.labels(self.group, delivery.event_type, outcome).inc()

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from math import inf
 
 from django.db import connection, transaction
 
 from eventbus import metrics
+from eventbus.breaker import Breaker
 from eventbus.conf import JOURNAL, bus_settings
+from eventbus.crew import Caution
 from eventbus.faults import fault
 from eventbus.journal.partitions import existing_days, has_own_day, make_day
 from eventbus.messages import Delivery, Message, read
@@ -34,10 +37,14 @@ class JournalWriter:
     def __init__(self) -> None:
         self.room = JOURNAL
         self.group = bus_settings().room(JOURNAL).group_id
+        self.breaker, self.caution = Breaker(self.group), Caution(0)  # it has no handlers that could fail or kill
         self._days: set[date] = set()
 
-    def process(self, messages: Sequence[Message]) -> None:
-        """Copy every message once, however often it comes; raises DatabaseUnavailableError, and then none is lost."""
+    def process(self, messages: Sequence[Message], *, seconds: float = inf) -> list[Message]:
+        """Copy every message once, however often it comes, whatever its time; nothing is left.
+
+        Raises DatabaseUnavailableError, and then none is lost.
+        """
         deliveries = [read(message) for message in messages]
         fault("before_batch")
         with metrics.consumer_batch_seconds.labels(self.group).time():
@@ -46,6 +53,7 @@ class JournalWriter:
             count = sum(delivery.event_type == event_type for delivery in deliveries)
             metrics.consumer_messages.labels(self.group, event_type, "journaled").inc(count)
         metrics.journal_rows.inc(new)
+        return []
 
     def retry_due(self) -> int:
         """Nothing is ever parked here: what cannot be read is copied like the rest."""

@@ -5,7 +5,7 @@ It behaves as an idempotent, gapless producer's broker does, and misbehaves when
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from zlib import crc32
 
 from confluent_kafka import KafkaError
@@ -99,11 +99,15 @@ class MemoryConsumer:
         self.connection = Connection(group)
         self._committed = broker.committed[group]
         self._position = dict(self._committed)
+        self._paused: set[str] = set()
+        self.gained_at: dict[Place, float] = {}
 
     def take(self, limit: int, seconds: float) -> list[Message]:
         """Up to `limit` messages behind those taken already; never waits."""
         taken: list[Message] = []
         for place in self._places():
+            if place[0] in self._paused:
+                continue
             start = self._position.get(place, 0)
             found = self.broker.logs[place][start : start + limit - len(taken)]
             self._position[place] = start + len(found)
@@ -122,6 +126,23 @@ class MemoryConsumer:
 
     def stay_in_group(self, seconds: float) -> None:
         """Nobody is thrown out of this group for silence."""
+
+    def put_back(self, messages: Iterable[Message]) -> None:
+        """Take these, and what follows them, again later."""
+        for message in messages:
+            place = (message.topic, message.partition)
+            self._position[place] = min(message.offset, self._position[place])
+
+    def pause_only(self, topics: Collection[str]) -> None:
+        """Take nothing from these topics."""
+        self._paused = set(topics)
+
+    def lag(self) -> dict[str, int]:
+        """Messages not taken yet, by topic."""
+        behind = dict.fromkeys(self.topics, 0)
+        for place in self._places():
+            behind[place[0]] += len(self.broker.logs[place]) - self._position.get(place, 0)
+        return behind
 
     def is_caught_up(self) -> bool:
         """Whether every message was taken."""
