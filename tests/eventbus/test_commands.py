@@ -1,8 +1,9 @@
 """The commands say what is wrong, and end with the status that a shell expects."""
 
 import json
+import signal
 from io import StringIO
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -11,6 +12,7 @@ from django.core.management import CommandError, call_command
 from eventbus.conf import bus_settings
 from eventbus.exceptions import CatalogError
 from eventbus.handlers import handles
+from eventbus.management.commands import run_consumers
 from eventbus.supervisor import Supervisor
 from tests.eventbus.sample import Counted, remember
 
@@ -85,6 +87,8 @@ def test_status_without_a_broker_tells_the_rest_and_why(settings: Any) -> None:
         ({"bukets": 4}, "nobody reads: bukets"),
         ({"group_protocol": "new"}, "must be 'consumer' or 'classic'"),
         ({"buckets": 0}, "must be at least 1"),
+        ({"parked_limit": 0}, "must be at least 1"),
+        ({"consumer_hold_seconds": 0}, "'consumer_hold_seconds'.*above 0"),
         ({"relay_batch_min": 9000}, "larger than relay_batch_max"),
         ({"rooms": {}}, "names no room"),
         ({"min_insync_replicas": 2}, "MIN_INSYNC_REPLICAS is 2, but KAFKA_REPLICATION_FACTOR is 1: no event would"),
@@ -107,3 +111,58 @@ def test_a_supervisor_reports_the_worst_of_its_children() -> None:
     supervisor = Supervisor({"good": ["true"], "bad": ["sh", "-c", "exit 3"]})
 
     assert supervisor.run_once() == 3
+
+
+def test_workers_are_processes_with_names_and_ports_of_their_own(settings: Any, monkeypatch: Any) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1", "http_port": 9100}
+    monkeypatch.setattr(run_consumers, "Supervisor", Idle)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    output_of("run_consumers", "content", "media", "--workers", "3")
+
+    commands = Idle.commands
+    assert [command[-2:] for command in commands.values()] == [
+        *(["run_consumers", "content"], ["run_consumers", "media"]),
+        *(["--worker=1", "content"], ["--worker=1", "media"]),
+        *(["--worker=2", "content"], ["--worker=2", "media"]),
+    ]
+    assert list(commands) == ["content", "media", "content 2", "media 2", "content 3", "media 3"]
+    rooms, workers = bus_settings().rooms, range(3)
+    ports = [bus_settings().http_port_of(room, worker=worker) for worker in workers for room in rooms]
+    assert ports == list(range(9101, 9113))
+
+
+class Idle:
+    """A supervisor that starts nothing."""
+
+    commands: ClassVar[dict[str, list[str]]]
+
+    def __init__(self, commands: dict[str, list[str]]) -> None:
+        Idle.commands = commands
+
+    def stop(self, *_: object) -> None:
+        """At once."""
+
+    def run(self) -> None:
+        """Return."""
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [(["--workers", "0"], "must be at least 1"), (["--workers", "2", "--once"], "with one process a room")],
+)
+def test_a_number_of_workers_that_makes_no_sense_is_refused(settings: Any, flags: list[str], reason: str) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1"}
+    with pytest.raises(CommandError, match=reason):
+        output_of("run_consumers", *flags)
+
+
+def test_more_workers_than_partitions_are_told_to_be_idle(settings: Any, monkeypatch: Any) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1", "partitions": 2}
+    monkeypatch.setattr(run_consumers, "Supervisor", Idle)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    errors = StringIO()
+
+    call_command("run_consumers", "content", "--workers", "5", stderr=errors)
+
+    assert "Of 5 workers a room 3 will have nothing to read" in errors.getvalue()

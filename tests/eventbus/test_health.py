@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
@@ -153,3 +155,25 @@ def test_every_metric_is_in_the_operators_handbook() -> None:
 
     assert declared
     assert declared == set(re.findall(r"`(tributary_\w+)`", DOCUMENTED.read_text()))
+
+
+STUCK = """
+import time
+from eventbus.health import Health
+health = Health("consumer")
+health.end_when_stuck(0.5)
+health.beat()
+def handler_that_never_ends():
+    time.sleep(60)
+{then}
+"""
+
+
+@pytest.mark.parametrize(("then", "status"), [("handler_that_never_ends()", 1), ("health.close(); time.sleep(1)", 0)])
+def test_a_stuck_loop_dumps_its_stacks_and_ends_its_process(then: str, status: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", STUCK.format(then=then)], capture_output=True, text=True, timeout=50, check=False
+    )
+
+    assert ended.returncode == status
+    assert ("in handler_that_never_ends" in ended.stderr) is bool(status)
