@@ -49,6 +49,7 @@ class Consumer:
             raise CatalogError(f"{room} handles no event, so there is nothing to consume")
         self._crew = Crew(self.processor.group)
         self._source = EventConsumer(room, self._topics)
+        self.processor.caution.gained_at = self._source.gained_at
         self._port = settings.http_port_of(room, worker=worker)
         self.health = Health(f"consumer {room}")
 
@@ -154,9 +155,10 @@ class Consumer:
             self._asks(self._look_around)
 
     def _look_around(self) -> None:
-        if self._crew.show():
+        age = self._crew.show()
+        if age is not None:
             logger.warning("consumer %s: a process of the group died; its messages are handled one by one", self.room)
-            self.processor.caution.begin()
+            self.processor.caution.begin(age=age)
         breaker = self.processor.breaker
         breaker.synchronise()
         if breaker.known:

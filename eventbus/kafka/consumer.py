@@ -32,6 +32,7 @@ class EventConsumer:
         self._names, self._topics = bus_settings().room(room), list(topics)
         self._bytes = bus_settings().consumer_batch_bytes
         self._asked_at = time.monotonic()
+        self.gained_at: dict[tuple[str, int], float] = {}  # partition: when it was given to this member, monotonic
         self._paused: set[tuple[str, int]] = set()
         self._is_dead = False  # the client gave up for good when it was denied, and must be replaced
         self._consumer = self._member()
@@ -64,6 +65,7 @@ class EventConsumer:
         return member
 
     def _gained(self, _: Consumer, parts: list[TopicPartition]) -> None:
+        self.gained_at |= dict.fromkeys(map(place_of, parts), time.monotonic())
         self._changed("assigned", parts)
 
     def _gave(self, _: Consumer, parts: list[TopicPartition]) -> None:

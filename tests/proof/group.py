@@ -39,6 +39,7 @@ class Source:
     def __init__(self, group: Group, member: int) -> None:
         self.group, self.member = group, member
         self.connection = Connection("consumer")
+        self.gained_at: dict[tuple[str, int], float] = {}
         self.paused: set[str] = set()
 
     def take(self, limit: int, seconds: float) -> list[Message]:
