@@ -139,6 +139,7 @@ class Processor:
             return parking.park_ahead(self.group, delivery)
 
         outcome, head = guarded(lambda: _atomically(park_ahead))
+        fault("before_retry")
         if head is not None and guarded(lambda: parking.attempt(head, self.answer, self.breaker)):
             outcome = "handled"
         if outcome != "duplicate":

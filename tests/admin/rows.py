@@ -16,12 +16,15 @@ from content.models import LikeSignal, PostTip, PostTrend
 from content.services.comments import add_comment
 from content.services.likes import like_post
 from eventbus.models import (
+    BreakerRule,
+    ConsumerWorker,
     HeldKey,
     InboxEvent,
     JournalEvent,
     OperatorAction,
     OutboxEvent,
     ParkedEvent,
+    PausedTopic,
     RelayBucket,
     RelayWorker,
     Replay,
@@ -105,6 +108,9 @@ def make_eventbus():
     Replay.objects.create(
         room="content", group="content-consumer-group", source="journal", choice={}, actor="somebody", reason="mended"
     )
+    ConsumerWorker.objects.create(id=uuid7(), group="content-consumer-group", host="consumers", pid=number)
+    PausedTopic.objects.create(group=f"group-{number}", topic="payment.tip.sent", reason="20 of 20 keys fail")
+    BreakerRule.objects.create(group=f"group-{number}")
     OperatorAction.objects.create(action="retry", actor="somebody", target=f"letter {number}", reason="mended")
 
 

@@ -1,5 +1,6 @@
 """No transaction of a batch lasts much longer than its setting, whatever the batch and the handlers are."""
 
+import time
 from typing import Any, cast
 from uuid import uuid4
 
@@ -146,3 +147,30 @@ def test_one_message_at_least_is_handled_whatever_the_time(clock: Clock, process
     batch = [message(number=n) for n in range(2)]
 
     assert processor.process(batch, seconds=0) == batch[1:]
+
+
+def test_with_the_real_clock_and_the_defaults_locks_are_short(bus: Any, sample_room: None, monkeypatch: Any) -> None:
+    del bus.EVENTBUS["consumer_transaction_seconds"]  # the default: 50 ms
+    bus_settings.cache_clear()
+    handlers = cast("dict[str, Any]", handlers_of("tests"))
+    [handler] = handlers["sample.counted"]
+
+    def slow(event: Any) -> None:
+        time.sleep(0.01)
+        handler.function(event)
+
+    monkeypatch.setitem(handlers, "sample.counted", [Handler(slow, takes_many=False)])
+
+    shares = transactions(Processor("tests"), [message(number=n) for n in range(40)])
+
+    assert sum(shares) == 40
+    assert max(shares) <= 6  # of 10 ms and more: however slow the machine is, none begins after 50 ms
+
+
+def test_a_cut_costs_one_statement_more(clock: Clock, processor: Processor) -> None:
+    clock.handler_seconds = 1.0
+    with CaptureQueriesContext(connection) as queries:
+        processor._attempt([read(message(number=n)) for n in range(60)])
+
+    statements = [query["sql"].split()[0] for query in queries if "sample_effect" not in query["sql"]]
+    assert statements == ["SAVEPOINT", "INSERT", "SELECT", "DELETE", "RELEASE"]

@@ -156,10 +156,16 @@ class BusMachine(RuleBasedStateMachine):
     def handlers_work_again(self) -> None:
         sample.troubles.clear()
 
-    @rule(number=ACTORS, mishap=mishaps("before_batch", "before_commit", "before_park", "after_commit_before_offsets"))
+    @rule(
+        number=ACTORS,
+        mishap=mishaps(
+            *("before_batch", "before_commit", "before_park", "after_commit_before_offsets"),
+            *("before_retry", "during_retry"),  # where care is taken because a consumer died
+        ),
+    )
     def consume(self, number: int, mishap: tuple[str, str]) -> None:
-        if mishap == ("before_commit", "overtake"):
-            return  # the twin would wait for this one's claims
+        if mishap in {("before_commit", "overtake"), ("during_retry", "overtake")}:
+            return  # the twin would wait for this one's claims, or for its lock
         self.run_consumer(number, mishap, lambda consumer: consumer.step())
 
     @rule(number=ACTORS, mishap=mishaps("before_retry", "during_retry"))
