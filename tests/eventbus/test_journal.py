@@ -1,6 +1,10 @@
 """The journal: every message once, on the day that is its own, for as long as it is kept."""
 
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +21,8 @@ from eventbus.journal import partitions
 from eventbus.journal.writer import JournalWriter
 from eventbus.models import InboxEvent, JournalEvent, ParkedEvent
 from eventbus.processing import Processor
+from eventbus.replay.running import choose
+from eventbus.replay.sources import Journal
 from eventbus.tasks import keep_journal_partitions
 from tests.eventbus.conftest import message
 from tests.eventbus.sample import Counted
@@ -27,6 +33,9 @@ JOURNAL = {"client_id": "journal-service", "group_id": "journal-consumer-group"}
 @pytest.fixture
 def writer(bus: Any, db: None) -> JournalWriter:
     bus.EVENTBUS = {**bus.EVENTBUS, "journal": JOURNAL, "journal_retention_days": 30}
+    with connection.cursor() as cursor:
+        for day in partitions.existing_days():  # made by tests that commit
+            cursor.execute(f"DROP TABLE {partitions.TABLE}_{day:%Y%m%d}")
     return JournalWriter()
 
 
@@ -203,3 +212,76 @@ def test_a_clock_of_ours_that_jumps_drops_no_day(writer: JournalWriter) -> None:
         keep_journal_partitions()
 
     assert JournalEvent.objects.count() == 1
+
+
+def at_once(*works: Callable[[], object]) -> list[object]:
+    """What each answers, all started together, each on a connection of its own."""
+    barrier, answers = threading.Barrier(len(works)), list[object]()
+
+    def run(work: Callable[[], object]) -> None:
+        try:
+            barrier.wait(timeout=60)
+            answers.append(work())
+        except Exception as error:
+            answers.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=[work]) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_consumers_that_meet_a_new_day_both_find_a_place(bus: Any) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "journal": JOURNAL}
+    sent = [message(timestamp=at(days=9), partition=number % 2) for number in range(20)]
+    batches = [sent[::2], sent[1::2], sent[::2]]
+
+    answers = at_once(*(partial(JournalWriter().process, batch) for batch in batches))
+
+    assert answers == [None, None, None]
+    assert sorted(row.offset for row in JournalEvent.objects.all()) == [each.offset for each in sent]
+    assert len({partition_of(row) for row in JournalEvent.objects.all()}) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replay_ends_behind_the_writers_of_the_moment(bus: Any) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "journal": JOURNAL}
+    JournalWriter().process([message(timestamp=at(minutes=3))])
+    is_written = threading.Event()
+    late = message(timestamp=at(minutes=2))
+
+    def slow_writer() -> None:
+        """Draws its id first, and commits when the replay waits for it, or after five seconds in which none did."""
+        with transaction.atomic():
+            JournalWriter().process([late])
+            is_written.set()
+            deadline = time.monotonic() + 5
+            while not is_waited_for() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def another_writer_and_a_replay() -> list[int]:
+        assert is_written.wait(60)
+        JournalWriter().process([message(timestamp=at(minutes=1))])
+        choice, _ = choose("tests")
+        pages = Journal().pages(choice, *Journal().span(choice))
+        return [delivery.message.offset for deliveries, _ in pages for delivery in deliveries]
+
+    [found] = [answer for answer in at_once(slow_writer, another_writer_and_a_replay) if answer is not None]
+
+    assert isinstance(found, list)
+    assert len(found) == 3
+    assert late.offset in found
+
+
+def is_waited_for() -> bool:
+    """Whether somebody waits for a lock on the journal."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass", [partitions.TABLE]
+        )
+        return cursor.fetchone() != (0,)
