@@ -216,17 +216,16 @@ def handled_among(group: str, deliveries: Sequence[Delivery]) -> set[str]:
 
 @contextmanager
 def _alone(replay: Replay) -> Iterator[None]:
-    """Hold the replay's lock while it runs; it goes with the connection, so a dead process leaves none."""
-    key = [LOCK_SPACE, replay.pk % 2**31]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
-        if cursor.fetchone() != (True,):
-            raise ReplayRefusedError(f"Replay {replay.pk} is running in another process.")
+    """Hold the replay's lock while it runs, on a connection of its own: the other one is replaced when it is old."""
+    holder = connection.copy()
     try:
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK_SPACE, replay.pk % 2**31])
+            if cursor.fetchone() != (True,):
+                raise ReplayRefusedError(f"Replay {replay.pk} is running in another process.")
         yield
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+        holder.close()
 
 
 def _audit(replay: Replay, *, actor: str, reason: str, what: str) -> None:

@@ -257,6 +257,7 @@ def test_two_processes_do_not_run_one_replay(journal: JournalWriter) -> None:
             finally:
                 connection.close()
 
+        connection.close()  # as it is when it has become too old
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
