@@ -21,7 +21,7 @@ from eventbus.context import event_context
 from eventbus.exceptions import EventBusError
 from eventbus.faults import fault
 from eventbus.handlers import Handler, handlers_of
-from eventbus.messages import Delivery
+from eventbus.messages import Delivery, Message
 from eventbus.models import InboxEvent, OperatorAction, Replay
 from eventbus.processing import Processor
 from eventbus.replay.choice import Choice
@@ -34,6 +34,13 @@ CHUNK = 100
 
 class ReplayRefusedError(EventBusError):
     """A replay cannot begin or go on as it was asked for; nothing was done."""
+
+
+class TooManyFailuresError(EventBusError):
+    """The breaker leaves a topic's messages alone, because its handlers fail for too many keys."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(f"{message.place} and what follows: the handlers of its topic fail for too many keys")
 
 
 @dataclass(slots=True)
@@ -153,11 +160,12 @@ class _Run:
         if not self.replay.again:
             handled = handled_among(self.replay.group, deliveries)
             new = [delivery.message for delivery in deliveries if delivery.event_id not in handled]
-            if new:
-                self.processor.process(new)
-            self.replay.handled += len(new)
+            left = self.processor.process(new)
+            self.replay.handled += len(new) - len(left)
             self.replay.skipped += len(deliveries) - len(new)
-            return True
+            if left:
+                self._note(state=Replay.State.STOPPED, error=str(TooManyFailuresError(left[0])))
+            return not left
         for delivery in deliveries:
             try:
                 self._repeat(delivery)
@@ -183,7 +191,8 @@ class _Run:
         if not is_mine:
             self.replay.skipped += 1
         elif not handled_among(self.replay.group, [delivery]):
-            self.processor.process([delivery.message])
+            if self.processor.process([delivery.message]):
+                raise TooManyFailuresError(delivery.message)
             self.replay.handled += 1
         elif handlers and delivery.event is not None:
             with event_context(delivery.context):

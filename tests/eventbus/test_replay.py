@@ -21,7 +21,7 @@ from tests.eventbus.sample import Counted, effects, numbers, troubles
 from tests.eventbus.test_journal import JOURNAL
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-TOPIC = "sample.counted"
+TOPIC = Counted.spec.topic
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_what_was_missed_is_handled_in_order_and_the_rest_is_skipped(journal: Jo
     journal.process(messages)
     Processor("tests").process(messages[:5])
 
-    told = applied("--all")
+    told = applied("--topic", TOPIC)
 
     assert numbers(counter) == list(range(1, CHUNK + 21))
     assert f"{CHUNK + 15} events handed over, 0 again, 5 skipped." in told
@@ -191,6 +191,23 @@ def test_what_fails_the_first_time_is_parked_as_ever(journal: JournalWriter) -> 
     states = dict(ParkedEvent.objects.values_list("offset", "state"))
     assert sorted(states.values()) == ["dead", "queued", "retrying"]
     assert numbers(counter) == [1]
+
+
+@pytest.mark.parametrize("again", [(), ("--again", "remember")])
+def test_handlers_that_fail_for_all_stop_it_and_lose_nothing(journal: JournalWriter, again: tuple[str, ...]) -> None:
+    journal.process([message(uuid4(), 1, timestamp=NOON) for _ in range(60)])
+    troubles[1] = lambda: RuntimeError("broken by a release")
+
+    with pytest.raises(CommandError, match="the handlers of its topic fail for too many keys"):
+        applied("--all", *again)
+
+    parked = ParkedEvent.objects.count()
+    assert 0 < parked < 60
+    assert Replay.objects.get().handled == parked
+    troubles.clear()
+    call_command("replay_events", resume=Replay.objects.get().pk, reason="mended", stdout=StringIO())
+    assert len(effects()) == 60 - parked
+    assert InboxEvent.objects.filter(group="sample-consumer-group").count() == 60
 
 
 def test_it_ends_where_the_journal_ended_when_it_began(journal: JournalWriter) -> None:
@@ -310,10 +327,9 @@ def test_a_room_is_needed_and_the_journal_is_none(journal: JournalWriter) -> Non
 
 def test_the_choice_of_a_replay_survives_its_row(journal: JournalWriter) -> None:
     journal.process(history(1))
-    replay = made(since=NOON, keys=("k",), event_ids=("e",))
+    replay = made(topics=[TOPIC], since=NOON, keys=("k",), event_ids=("e",))
     replay.refresh_from_db()
 
-    assert Counted.spec.topic == TOPIC
     assert replay.choice == {
         "topics": [TOPIC],
         "since": "2026-03-01T12:00:00Z",
