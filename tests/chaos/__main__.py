@@ -44,7 +44,7 @@ def play(size: Size, faults: list[Fault], *, seconds: float) -> Report:
     DIRECTORY.mkdir(parents=True)
     say(
         f"starting PostgreSQL, {size.brokers} brokers of Apache Kafka behind a proxy, {size.relays} relays, "
-        f"{size.groups} groups of {size.consumers} consumers, {size.writers} writers"
+        f"{size.groups} groups of {size.consumers} consumers, {size.journals} for the journal, {size.writers} writers"
     )
     with running(DIRECTORY, size=size) as platform:
         return run(platform, faults, seconds=seconds, say=say)

@@ -35,6 +35,7 @@ class Size:
     relays: int = 2
     groups: int = 2
     consumers: int = 4  # of each group
+    journals: int = 2  # consumers of the group that copies every event
     writers: int = 2
 
     @property
@@ -49,9 +50,10 @@ class Size:
 
     @property
     def consumer_names(self) -> list[str]:
-        """The consumer processes of every group, `consumer-GROUP-MEMBER`."""
+        """The consumer processes of every group, `consumer-GROUP-MEMBER`, and the journal's."""
         members = range(1, self.consumers + 1)
-        return [f"consumer-{group}-{member}" for group in range(1, self.groups + 1) for member in members]
+        rooms = [f"consumer-{group}-{member}" for group in range(1, self.groups + 1) for member in members]
+        return rooms + [f"journal-{n}" for n in range(1, self.journals + 1)]
 
     @property
     def writer_names(self) -> list[str]:
@@ -111,6 +113,7 @@ class Platform:
         self._finish("drain-outbox", RELAY, "--once")
         for number, group in enumerate(self.groups, start=1):
             self._finish(f"drain-{number}", "run_consumers", "tests", "--once", group=group)
+        self._finish("drain-journal", "run_consumers", "journal", "--once")
 
     def _start_brokers(self) -> None:
         folder = self.directory / "kafka"
@@ -129,6 +132,8 @@ class Platform:
         return proxied
 
     def _consumer(self, name: str) -> Program:
+        if name.startswith("journal"):
+            return self._manage(name, "run_consumers", "journal")
         group = self.groups[int(name.split("-")[1]) - 1]
         return self._manage(name, "run_consumers", "tests", group=group)
 

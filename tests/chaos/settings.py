@@ -22,6 +22,7 @@ EVENTBUS = {
     "brokers": os.environ["KAFKA_BROKERS"],
     # A room is a top-level package; each group of the run is this same room under another name.
     "rooms": {"tests": {"client_id": "chaos", "group_id": os.environ.get("CHAOS_GROUP", "chaos")}},
+    "journal": {"client_id": "chaos-journal", "group_id": "chaos-journal-group"},
     "replication_factor": REPLICAS,
     "min_insync_replicas": max(1, REPLICAS - 1),
 }

@@ -20,7 +20,7 @@ from tests.chaos.run import Report, run
 from tests.chaos.watch import Trouble
 
 EXACT = Verdict(lost=0, doubled=0, inverted=0, untrue=0, committed=100)
-SMALL = Size(brokers=1, relays=1, groups=1, consumers=1, writers=1)
+SMALL = Size(brokers=1, relays=1, groups=1, consumers=1, journals=1, writers=1)
 # The relay dies with rows in hand that it could not send.
 FAULTS = [
     Fault(at=1.0, kind="cut", target="network to kafka-1", lasts=7.0),

@@ -14,7 +14,10 @@ from tests.chaos.platform import Platform
 from tests.chaos.tables import PROGRESS
 
 LOOK_SECONDS = 0.25
-WAITING = "SELECT EXISTS (SELECT FROM eventbus_outboxevent) OR EXISTS (SELECT FROM eventbus_parkedevent)"
+WAITING = """
+SELECT EXISTS (SELECT FROM eventbus_outboxevent) OR EXISTS (SELECT FROM eventbus_parkedevent)
+    OR (SELECT count(DISTINCT event_id) FROM eventbus_journalevent) < (SELECT sum(number) FROM chaos_counter)
+"""
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ class Watch:
         self.troubles: list[Trouble] = []
         self.committed = self.behind = 0  # events: by the writers, and how many of them the slowest group lacks
         self._platform = platform
-        self._is_settled = False
+        self._is_ending = self._is_settled = False
         self._moved_at = time.monotonic()
         self._mutex = threading.Lock()
         self._stop = threading.Event()
@@ -71,8 +74,8 @@ class Watch:
         return self.committed > self.behind
 
     def wait_until_settled(self, *, patience: float) -> bool:
-        """Wait until every group is as far as the writers; false when nothing has moved for so many seconds."""
-        self._moved_at, self._is_settled = time.monotonic(), False
+        """Wait until groups and journal are as far as the writers; false when nothing has moved for so many seconds."""
+        self._moved_at, self._is_ending = time.monotonic(), True
         while not self._is_settled and time.monotonic() - self._moved_at < patience:
             time.sleep(LOOK_SECONDS)
         return self._is_settled
@@ -89,12 +92,12 @@ class Watch:
     def _look(self, connection: psycopg.Connection) -> None:
         asked_at = time.monotonic()
         progress = connection.execute(PROGRESS, [self._platform.groups]).fetchall()
-        [(is_waiting,)] = connection.execute(WAITING).fetchall()
         committed, behind = sum(row[1] for row in progress), sum(row[1] - row[2] for row in progress)
         if (committed, behind) != (self.committed, self.behind):
             self._moved_at = asked_at
         self.committed, self.behind = committed, behind
-        self._is_settled = not behind and not is_waiting
+        if self._is_ending and not behind:
+            self._is_settled = connection.execute(WAITING).fetchone() == (False,)
         reached = {counter: least for counter, _, least in progress}
         with self._mutex:
             for trouble in self.troubles:
