@@ -130,7 +130,7 @@ def topics_are_as_planned() -> Iterator[Finding]:
             "topics",
             Severity.BROKEN if change.what.startswith("create") else Severity.RISK,
             f"{change.topic}: {change.what}",
-            "a person must decide: partitions cannot be taken away" if change.refused else "run sync_topics",
+            "a person must decide" if change.refused else "run sync_topics",
         )
     yield from _kept_longer_than_the_inbox(cluster)
     nodes, wanted = cluster.node_count(), bus_settings().replication_factor

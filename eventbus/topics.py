@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from eventbus.conf import JOURNAL, bus_settings
 from eventbus.dead_letters import dead_letter_topic
 from eventbus.events import registered
-from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
+from eventbus.exceptions import BrokerUnavailableError
 from eventbus.handlers import handlers_of
 from eventbus.kafka.admin import Cluster
 from eventbus.outbox import topic_of
@@ -71,42 +71,37 @@ def sync_topics(cluster: Cluster, *, apply: bool) -> list[TopicChange]:
     """Create what is missing, grow what is too small, set what differs; only report it unless `apply`.
 
     Never shrinks or deletes, and moves no replicas. A broker that cannot answer questions about settings has only its
-    partitions and replicas compared. Raises BrokerRefusedError when there are fewer brokers than replicas wanted.
+    partitions and replicas compared.
     """
-    existing, copies = cluster.partitions(), cluster.replicas()
-    _require_brokers(cluster)
+    existing, copies, brokers = cluster.partitions(), cluster.replicas(), cluster.node_count()
     changes: list[TopicChange] = []
+    created: set[str] = set()
     for plan in topic_plans():
         have = existing.get(plan.name)
-        if have is None:
-            changes.append(TopicChange(plan.name, f"create with {plan}"))
-            if apply:
-                cluster.create_topic(
-                    plan.name, partitions=plan.partitions, replication=plan.replication, config=plan.config
-                )
-        else:
+        if have is not None:
             changes += _adjust(cluster, plan, have, apply=apply)
             if copies[plan.name] < plan.replication:
                 what = f"has {copies[plan.name]} replicas, the plan says {plan.replication}: {MOVE_REPLICAS}"
                 changes.append(TopicChange(plan.name, what, refused=True))
-    if apply and changes:
-        _wait_until_visible(cluster)
+        elif brokers < plan.replication:
+            what = f"cannot be created with {plan.replication} replicas: each needs a broker, and {brokers} are there"
+            changes.append(TopicChange(plan.name, what, refused=True))
+        else:
+            changes.append(TopicChange(plan.name, f"create with {plan}"))
+            created.add(plan.name)
+            if apply:
+                cluster.create_topic(
+                    plan.name, partitions=plan.partitions, replication=plan.replication, config=plan.config
+                )
+    if apply:
+        _wait_until_visible(cluster, created)
     return changes
 
 
-def _require_brokers(cluster: Cluster) -> None:
-    wanted, there = bus_settings().replication_factor, cluster.node_count()
-    if there < wanted:
-        raise BrokerRefusedError(
-            f"KAFKA_REPLICATION_FACTOR is {wanted}, but there are only {there} brokers to keep a copy each"
-        )
-
-
-def _wait_until_visible(cluster: Cluster) -> None:
+def _wait_until_visible(cluster: Cluster, created: set[str]) -> None:
     """Creation is answered before every broker knows the topic; go on when it can be used."""
     deadline = time.monotonic() + VISIBLE_SECONDS
-    planned = {plan.name for plan in topic_plans()}
-    while not planned <= cluster.partitions().keys():
+    while not created <= cluster.partitions().keys():
         if time.monotonic() > deadline:
             raise BrokerUnavailableError(f"created topics are still not visible after {VISIBLE_SECONDS:g} s")
         time.sleep(0.1)

@@ -16,6 +16,7 @@ from devstack.exceptions import KafkaUnavailableError
 from devstack.kafka_apache import apache_kafka
 from eventbus.conf import bus_settings
 from eventbus.kafka.admin import Cluster
+from eventbus.topics import sync_topics
 from tests.eventbus.sample import Counted
 
 pytestmark = pytest.mark.kafka
@@ -94,14 +95,17 @@ def test_partitions_are_never_taken_away_and_the_rest_is_done_all_the_same(plan:
     assert Cluster().topic_config(topic)["retention.ms"] == str(30 * DAY_MS)
 
 
-def test_more_replicas_than_brokers_are_refused_before_anything_is_created(plan: Any) -> None:
+def test_a_topic_for_more_replicas_than_brokers_is_not_created_with_fewer(plan: Any) -> None:
     topic = plan(replication_factor=3, min_insync_replicas=2)
 
     for options in ([], ["--dry-run"]):
-        with pytest.raises(CommandError, match="KAFKA_REPLICATION_FACTOR is 3, but there are only 1 brokers"):
+        with pytest.raises(CommandError, match="only a person may change"):
             sync(*options)
 
     assert topic not in Cluster().partitions()
+    assert [change.what for change in sync_topics(Cluster(), apply=False)] == [
+        "cannot be created with 3 replicas: each needs a broker, and 1 are there"
+    ] * 2
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +128,10 @@ def test_on_three_brokers_every_topic_has_three_replicas_and_two_in_sync(plan: A
     plan(brokers=three_brokers, replication_factor=3, min_insync_replicas=2)
     with pytest.raises(CommandError):
         sync("--dry-run")
-    assert replicas_of(topic) == {1}  # more copies are data on the move: a person's decision
+    changes = [change for change in sync_topics(Cluster(), apply=True) if change.refused]
+    assert [change.topic for change in changes] == [topic, f"{topic}.dlq"]
+    assert changes[0].what.startswith("has 1 replicas, the plan says 3: add them with kafka-reassign-partitions")
+    assert replicas_of(topic) == {1}
 
     plan(brokers=three_brokers, replication_factor=3, min_insync_replicas=2, topic_prefix="fresh.")
     sync()
