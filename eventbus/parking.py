@@ -10,10 +10,11 @@ import logging
 import random
 import traceback as tracebacks
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from datetime import timedelta
 from zlib import crc32
 
-from django.db import connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
@@ -104,6 +105,7 @@ def attempt(head: ParkedEvent, answer: Answer, breaker: Breaker) -> bool:
         _finish_attempt(head, answer)
     except Exception as error:
         if is_out_of_service(error) or (not connection.in_atomic_block and not connection.is_usable()):
+            _take_back(head)
             raise
         _record_failure(head, error)
         breaker.failed(head.topic, head.key, error)
@@ -213,6 +215,16 @@ def _finish_attempt(head: ParkedEvent, answer: Answer) -> None:
         answer(delivery_of(mine))
         _release(mine)
         fault("during_retry")
+
+
+def _take_back(head: ParkedEvent) -> None:
+    """Uncount an attempt that the database cut short, if it lets us: the handler neither failed nor crashed."""
+    counted = ParkedEvent.objects.filter(pk=head.pk, attempts=head.attempts, state=ParkedEvent.State.RETRYING)
+    with suppress(DatabaseError, InterfaceError):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        with transaction.atomic():
+            counted.update(attempts=head.attempts - 1, crashes=head.crashes - 1)
 
 
 def _record_failure(head: ParkedEvent, error: Exception) -> None:

@@ -27,7 +27,15 @@ def value(counter: object, number: int, /, **fields: str) -> bytes:
 
 def raw(**answers: Any) -> Any:
     """A message as Kafka's client hands it over."""
-    given = {"topic": "sample.counted", "partition": 0, "offset": 1, "key": b"k", "value": b"{}", "headers": None}
+    given = {
+        "topic": "sample.counted",
+        "partition": 0,
+        "offset": 1,
+        "key": b"k",
+        "value": b"{}",
+        "headers": None,
+        "timestamp": (0, 0),
+    }
     return type("Raw", (), {name: lambda _, answer=answer: answer for name, answer in {**given, **answers}.items()})()
 
 

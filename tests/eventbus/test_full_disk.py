@@ -64,6 +64,7 @@ def test_a_retry_is_not_a_failure_of_the_handler(processor: Processor) -> None:
 
     waiting = ParkedEvent.objects.get()
     assert (waiting.state, waiting.error) == (ParkedEvent.State.RETRYING, "boom")
+    assert (waiting.attempts, waiting.crashes) == (1, 0)
     ParkedEvent.objects.update(next_attempt_at="2020-01-01T00:00Z")
     processor.retry_due()
     assert numbers(counter) == [1]

@@ -1,5 +1,6 @@
 """The pytest plugin: what tests of events and handlers use must itself fail where the code is wrong."""
 
+from inspect import isfunction, signature
 from typing import Any
 from uuid import uuid4
 
@@ -7,6 +8,9 @@ import pytest
 from django.db import transaction
 
 from eventbus.exceptions import DomainError
+from eventbus.kafka.consumer import EventConsumer
+from eventbus.kafka.memory import MemoryConsumer, MemoryProducer
+from eventbus.kafka.producer import EventProducer
 from eventbus.models import HeldKey, InboxEvent, OutboxEvent, ParkedEvent
 from eventbus.outbox import publish
 from eventbus.testing import CrashedError, EventBus, HandlingFailedError
@@ -166,3 +170,18 @@ def test_fixtures_give_the_functions_without_an_import(published: Any, deliver: 
 def test_an_unknown_fault_point_is_refused(armed: Any) -> None:
     with pytest.raises(KeyError, match="before_lunch"), armed("before_lunch", lambda: None):
         raise CrashedError
+
+
+@pytest.mark.parametrize(("stand_in", "real"), [(MemoryProducer, EventProducer), (MemoryConsumer, EventConsumer)])
+def test_the_broker_in_memory_is_asked_as_the_real_clients_are(stand_in: type, real: type) -> None:
+    def methods(client: type) -> dict[str, list[str]]:
+        return {
+            name: list(signature(method).parameters)
+            for name, method in vars(client).items()
+            if isfunction(method) and not name.startswith("_")
+        }
+
+    taken, wanted = methods(stand_in), methods(real)
+
+    assert taken.keys() == wanted.keys()
+    assert {name for name, given in taken.items() if given != wanted[name][: len(given)]} == set()
