@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 Place = tuple[str, str]  # topic, key
 Answer = Callable[[Delivery], None]
 FOR_GOOD = (DomainError, DecodeError, HandlerCrashedError)
-ATTEMPT_LEASE = timedelta(seconds=120)  # a retry whose process died is due again after this
+ATTEMPT_LEASE = timedelta(seconds=10)  # an attempt whose process died is due again after this; a living one has a lock
 LOCK_SPACE = 0x7472  # the first key of our two-key advisory locks, so that they meet nobody else's
 
 

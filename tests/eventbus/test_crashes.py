@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,6 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from eventbus import parking
 from eventbus.crew import CAREFUL_SECONDS, Caution, Crew
 from eventbus.models import ConsumerWorker, OutboxEvent, ParkedEvent
 from eventbus.processing import Processor
@@ -225,3 +227,33 @@ def test_a_look_costs_two_statements(db: None) -> None:
 
     assert [query["sql"].split()[0] for query in queries] == ["INSERT", "SELECT"]
     assert isinstance(crew.id, UUID)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_lasts_longer_than_its_lease_is_not_made_by_another_too(
+    sample_room: None, monkeypatch: Any
+) -> None:
+    counter, made = uuid4(), list[int]()
+
+    def meanwhile() -> Exception:
+        with ThreadPoolExecutor(1) as other:
+            made.append(other.submit(retry_elsewhere).result(timeout=60))
+        return RuntimeError("boom")
+
+    troubles[1] = lambda: RuntimeError("boom")
+    processor = Processor("tests")
+    processor.process([message(counter, 1)])
+    make_due()
+    monkeypatch.setattr(parking, "ATTEMPT_LEASE", timedelta(seconds=-1))  # it is over when it begins
+    troubles[1] = meanwhile
+
+    assert processor.retry_due(limit=1) == 1
+
+    assert made == [0]
+
+
+def retry_elsewhere() -> int:
+    try:
+        return Processor("tests").retry_due()
+    finally:
+        connection.close()
