@@ -10,6 +10,7 @@ from accounts.models import Role, User
 from api.admin import ReadOnlyAdmin, shown_money
 from api.authentication import user_id_of
 from eventbus.pages import act_on_each, asks_why
+from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.projections import PostOffer, SubscriptionRef
@@ -20,7 +21,7 @@ from payments.services.charging import reconcile
 from payments.services.refunds import refund_payment
 
 if TYPE_CHECKING:  # generic to the type checker only
-    Inline = admin.TabularInline[Any, PaymentOrder]
+    Inline = admin.TabularInline[Any, Any]
 else:
     Inline = admin.TabularInline
 
@@ -51,6 +52,12 @@ class RefundInline(ReadOnlyInline):
     """What went back."""
 
     model = Refund
+
+
+class LedgerTransactionInline(ReadOnlyInline):
+    """What it moved in the books."""
+
+    model = LedgerTransaction
 
 
 @admin.register(PaymentMethod)
@@ -92,7 +99,7 @@ class PaymentOrderAdmin(ReadOnlyAdmin):
     search_fields = ["gateway_payment_id__exact"]
     search_ids: ClassVar[list[str]] = ["id", "reference_id", "payer_id", "payee_id", "post_id", "billing_request_id"]
     date_hierarchy = "created_at"
-    inlines = [AttemptInline, RefundInline]
+    inlines = [AttemptInline, RefundInline, LedgerTransactionInline]
     actions = ["refund_all", "ask_gateway"]
 
     @admin.action(description="Give all that is left back, and take access away", permissions=["refund"])
@@ -189,6 +196,53 @@ class RefundAdmin(ReadOnlyAdmin):
     def amount_shown(self, refund: Refund) -> str:
         """In the currency of its order."""
         return shown_money(refund.amount, refund.order.currency)
+
+
+class EntryInline(ReadOnlyInline):
+    """The lines of a transaction."""
+
+    model = LedgerEntry
+
+
+@admin.register(LedgerAccount)
+class LedgerAccountAdmin(ReadOnlyAdmin):
+    """The pots that money lies in."""
+
+    list_display = ["id", "kind", "owner_id", "currency"]
+    list_filter = ["kind", "currency"]
+    links: ClassVar[dict[str, str]] = {"owner_id": "accounts_user"}
+    search_ids: ClassVar[list[str]] = ["id", "owner_id"]
+
+
+@admin.register(LedgerTransaction)
+class LedgerTransactionAdmin(ReadOnlyAdmin):
+    """The books: nobody changes them, not even the database's owner."""
+
+    list_display = ["id", "kind", "source_type", "source_id", "order_id", "created_at"]
+    list_filter = ["kind", "source_type"]
+    links: ClassVar[dict[str, str]] = {"order_id": "payments_paymentorder", "order": "payments_paymentorder"}
+    search_ids: ClassVar[list[str]] = ["id", "source_id", "order_id"]
+    date_hierarchy = "created_at"
+    inlines = [EntryInline]
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnlyAdmin):
+    """The lines of the books."""
+
+    list_display = ["id", "transaction", "account", "amount_shown", "created_at"]
+    list_select_related = ["transaction", "account"]
+    list_filter = ["account__kind", "account__currency"]
+    links: ClassVar[dict[str, str]] = {
+        "transaction": "payments_ledgertransaction",
+        "account": "payments_ledgeraccount",
+    }
+    search_ids: ClassVar[list[str]] = ["id", "transaction_id", "account_id"]
+
+    @admin.display(description="amount", ordering="amount")
+    def amount_shown(self, entry: LedgerEntry) -> str:
+        """In the currency of its account."""
+        return shown_money(entry.amount, entry.account.currency)
 
 
 @admin.register(PostOffer)

@@ -1,11 +1,14 @@
 """What payments reads from clients and shows them; no token, no gateway id and no gateway's text leaves."""
 
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from api.money import EXPONENTS, require_currency
+from api.pagination import NewestFirstPagination
 from api.serializers import (
     AmountField,
     ClosedSerializer,
@@ -14,11 +17,21 @@ from api.serializers import (
     PlainTextField,
     StrictBooleanField,
 )
+from payments.models.ledger import LedgerEntry
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Tip
 
+SIGNED_MONEY = {
+    "type": "object",
+    "required": ["amount", "currency"],
+    "properties": {
+        "amount": {"type": "integer", "description": "In minor units, such as cents; negative when it left."},
+        "currency": {"type": "string", "enum": list(EXPONENTS)},
+    },
+    "example": {"amount": -1299, "currency": "USD"},
+}
 GIVEN_REASONS = ("requested_by_customer", "duplicate", "fraudulent", "dispute_prevention", "other")
 
 
@@ -116,7 +129,17 @@ class PostPurchaseOutput(serializers.ModelSerializer[PostPurchase]):
         read_only_fields = fields
 
 
-class PaymentFilter(ClosedSerializer):
+class ListFilter(ClosedSerializer):
+    """What narrows a list, beside the pagination's own parameters."""
+
+    def unknown_errors(self, data: Any) -> dict[str, Any]:
+        """One error for each name that neither the filter nor the pagination has."""
+        unknown = super().unknown_errors(data)
+        paging = (NewestFirstPagination.cursor_param, NewestFirstPagination.size_param)
+        return {name: errors for name, errors in unknown.items() if name not in paging}
+
+
+class PaymentFilter(ListFilter):
     """Which payments to list."""
 
     reference = serializers.UUIDField(required=False, help_text="The subscription, tip or purchase that was paid.")
@@ -226,6 +249,62 @@ class RefundOutput(serializers.ModelSerializer[Refund]):
     def get_amount(self, refund: Refund) -> dict[str, Any]:
         """What goes back."""
         return money(refund.amount, refund.order.currency)
+
+
+class EarningsOutput(serializers.Serializer[Any]):
+    """What a creator has in one currency."""
+
+    currency = serializers.CharField(read_only=True)
+    pending = MoneyField(source="*", amount="pending", read_only=True, help_text="May still go back to payers.")
+    payable = MoneyField(source="*", amount="payable", read_only=True, help_text="Cleared.")
+    held = MoneyField(source="*", amount="held", read_only=True, help_text="Held while a payment is disputed.")
+    total = MoneyField(source="*", amount="total", read_only=True, help_text="All three.")
+
+
+class LedgerEntryOutput(serializers.ModelSerializer[LedgerEntry]):
+    """One line of a creator's books; a negative amount left the account."""
+
+    movement = serializers.CharField(source="transaction.kind", read_only=True)
+    account = serializers.CharField(source="account.kind", read_only=True)
+    payment_id = serializers.UUIDField(source="transaction.order_id", read_only=True)
+    payment_kind = serializers.CharField(source="transaction.order.kind", read_only=True)
+    amount = serializers.SerializerMethodField()
+
+    class Meta:
+        model = LedgerEntry
+        fields = ["id", "created_at", "movement", "account", "payment_id", "payment_kind", "amount"]
+        read_only_fields = fields
+
+    @extend_schema_field(SIGNED_MONEY)
+    def get_amount(self, entry: LedgerEntry) -> dict[str, Any]:
+        """What the line moves."""
+        return money(entry.amount, entry.account.currency)
+
+
+class LedgerFilter(ListFilter):
+    """Which lines to list."""
+
+    currency = CurrencyField(required=False)
+    payment = serializers.UUIDField(required=False, help_text="The payment that the lines are about.")
+
+
+class StatementFilter(ClosedSerializer):
+    """Which statement to write."""
+
+    currency = CurrencyField()
+    month = serializers.RegexField(r"^(?!0000)\d{4}-(0[1-9]|1[0-2])$", help_text="Such as 2026-11, in UTC.")
+
+    def validate_currency(self, currency: str) -> str:
+        """One that we handle; raises CurrencyNotSupportedError."""
+        return require_currency(currency)
+
+    def validate_month(self, month: str) -> tuple[datetime, datetime]:
+        """The month's first moment and that of the next one."""
+        year, number = map(int, month.split("-"))
+        if year == MAXYEAR:
+            raise serializers.ValidationError("There is no statement of that year.")
+        start = datetime(year, number, 1, tzinfo=UTC)
+        return start, (start + timedelta(days=31)).replace(day=1)
 
 
 def money(amount: int, currency: str) -> dict[str, Any]:

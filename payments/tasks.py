@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.refunds import Refund
-from payments.services import charging, orders, refunds
+from payments.services import charging, ledger, orders, refunds
 
 BATCH = 500
 LEFT_BEHIND = timedelta(seconds=5)
@@ -78,3 +78,12 @@ def refund_due() -> None:
     due = Refund.objects.due(timezone.now() - refunds.STALE_AFTER).order_by("created_at")
     for refund_id in due.values_list("pk", flat=True)[:BATCH]:
         send_refund.delay(str(refund_id))
+
+
+@shared_task
+def clear_due() -> None:
+    """Make payable what creators have earned long enough ago."""
+    due = PaymentOrder.objects.clearable(timezone.now() - ledger.clearing_time()).order_by("completed_at")
+    while order_ids := list(due.values_list("pk", flat=True)[:BATCH]):
+        for order_id in order_ids:
+            ledger.clear_order(order_id=order_id)

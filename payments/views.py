@@ -4,9 +4,11 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import status
+from rest_framework import generics, status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
@@ -15,14 +17,18 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts.models import Role, User
 from api.idempotency import idempotent
-from api.permissions import SignedIn
+from api.permissions import Creator, SignedIn
 from payments import selectors
 from payments.gateways.base import MethodDetails
+from payments.models.ledger import LedgerEntry
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Tip
 from payments.serializers import (
+    EarningsOutput,
+    LedgerEntryOutput,
+    LedgerFilter,
     PaymentFilter,
     PaymentMethodInput,
     PaymentMethodOutput,
@@ -31,6 +37,7 @@ from payments.serializers import (
     PostPurchaseOutput,
     RefundInput,
     RefundOutput,
+    StatementFilter,
     TipFilter,
     TipInput,
     TipOutput,
@@ -41,6 +48,7 @@ from payments.services.orders import cancel_payment
 from payments.services.purchases import buy_post
 from payments.services.refunds import refund_payment
 from payments.services.tips import send_tip
+from payments.statements import statement_lines
 
 
 def user_id_of(request: Request) -> UUID:
@@ -201,6 +209,61 @@ class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
     def show(self, order: PaymentOrder) -> Response:
         """The payment as it is now."""
         return Response(self.get_serializer(order).data)
+
+
+class EarningsSummaryView(generics.GenericAPIView[Any]):
+    """What I have earned."""
+
+    permission_classes = [Creator]
+    serializer_class = EarningsOutput
+    pagination_class = None
+
+    @extend_schema(responses={200: EarningsOutput(many=True)})
+    def get(self, request: Request) -> Response:
+        """My balances, one for each currency I was ever paid in."""
+        return Response(EarningsOutput(selectors.earnings_of(user_id_of(request)), many=True).data)
+
+
+class EarningsLedgerView(generics.ListAPIView[LedgerEntry]):
+    """Every line that changed what I have."""
+
+    permission_classes = [Creator]
+    serializer_class = LedgerEntryOutput
+    queryset = LedgerEntry.objects.none()
+
+    @extend_schema(parameters=[LedgerFilter])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The lines of my accounts, newest first."""
+        wanted = parsed(LedgerFilter(data=request.query_params))
+        entries = selectors.entries_of(user_id_of(request))
+        if "currency" in wanted:
+            entries = entries.filter(account__currency=wanted["currency"])
+        if "payment" in wanted:
+            entries = entries.filter(transaction__order_id=wanted["payment"])
+        page = self.paginate_queryset(entries)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class EarningsStatementView(generics.GenericAPIView[Any]):
+    """A month as a file."""
+
+    permission_classes = [Creator]
+
+    @extend_schema(parameters=[StatementFilter], responses={(200, "text/csv"): OpenApiTypes.STR})
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """My statement of one month and currency as CSV: opening balance, every line, closing balance."""
+        wanted = parsed(StatementFilter(data=request.query_params))
+        creator_id, currency, (start, end) = user_id_of(request), wanted["currency"], wanted["month"]
+        opening = selectors.balance_before(creator_id, currency=currency, moment=start)
+        lines = selectors.statement_of(creator_id, currency=currency, start=start, end=end)
+        return StreamingHttpResponse(
+            statement_lines(lines, opening=opening, currency=currency, start=start, end=end),
+            content_type="text/csv; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="statement-{start:%Y-%m}-{currency}.csv"',
+                "Cache-Control": "private, no-store",
+            },
+        )
 
 
 def is_staff_finance(request: Request) -> bool:

@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from payments.fees import Split
 from payments.models.constraints import known
 from payments.models.methods import PaymentMethod
 
@@ -28,6 +29,10 @@ class PaymentOrderQuerySet(models.QuerySet["PaymentOrder"]):
     def captured(self) -> Self:
         """Orders whose money came, and did not all go back."""
         return self.filter(status__in=PaymentOrder.REFUNDABLE)
+
+    def clearable(self, before: datetime) -> Self:
+        """Captured orders whose money has waited since before this and is neither cleared nor all given back."""
+        return self.captured().filter(cleared_at=None, completed_at__lte=before)
 
     def due(self, now: datetime) -> Self:
         """Orders to charge now."""
@@ -98,6 +103,7 @@ class PaymentOrder(models.Model):
     lock_acquired_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
+    cleared_at = models.DateTimeField(null=True)
     sequence = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -170,6 +176,11 @@ class PaymentOrder(models.Model):
             models.Index(fields=["next_attempt_at"], condition=Q(status="pending"), name="orders_to_charge"),
             models.Index(fields=["lock_acquired_at"], condition=Q(status="processing"), name="orders_at_the_gateway"),
             models.Index(
+                fields=["completed_at"],
+                condition=Q(cleared_at__isnull=True, status__in=["succeeded", "partially_refunded"]),
+                name="orders_to_clear",
+            ),
+            models.Index(
                 fields=["expires_at"], condition=Q(status__in=["pending", "requires_action"]), name="orders_to_expire"
             ),
         ]
@@ -181,6 +192,15 @@ class PaymentOrder(models.Model):
     def is_captured(self) -> bool:
         """Whether its money ever came."""
         return self.status in self.CAPTURED
+
+    @property
+    def parts(self) -> Split:
+        """Who gets what of the amount."""
+        return Split(
+            platform_fee=self.platform_fee_amount,
+            processor_fee=self.processor_fee_amount,
+            creator_net=self.creator_net_amount,
+        )
 
 
 class PaymentAttempt(models.Model):

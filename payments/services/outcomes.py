@@ -17,6 +17,7 @@ from payments.models.projections import PostOffer, SubscriptionRef
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Sale, Tip
 from payments.services.background import VOID, soon
+from payments.services.ledger import book_capture
 from payments.services.locking import lock_order
 from payments.services.orders import close_order
 from payments.services.refunds import give_back_rest
@@ -79,6 +80,7 @@ def capture(order: PaymentOrder, attempt: PaymentAttempt, captured: Captured) ->
     order.completed_at = timezone.now()
     order.sequence += 1
     order.save(update_fields=CAPTURE_FIELDS)
+    book_capture(order)
     publish(PaymentCompleted.of(order, attempt_number=attempt.number))
     if not order.captured_late:
         deliver_sale(order)

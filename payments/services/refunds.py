@@ -19,15 +19,18 @@ from payments.exceptions import (
     RefundExceedsBalanceError,
     UnknownPaymentError,
 )
+from payments.fees import share_out
 from payments.gateways.base import GatewayUnavailableError, Refunded, RefundRefused, Reversal
 from payments.gateways.registry import gateway_named
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Sale, Tip
 from payments.services.background import REFUND, REFUND_DUE, soon
+from payments.services.ledger import book_refund
 from payments.services.locking import lock_order
 
 STALE_AFTER = timedelta(seconds=60)
+SHARE_FIELDS = ["creator_share", "platform_share", "processor_share"]
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +154,9 @@ def record_refund(*, refund_id: UUID, answer: Refunded | RefundRefused) -> Refun
         refund.save(update_fields=["status", "refusal", "finished_at"])
         return refund
     refund.status, refund.gateway_refund_id = Refund.Status.SUCCEEDED, answer.gateway_refund_id
-    refund.save(update_fields=["status", "gateway_refund_id", "finished_at"])
+    share_refund(order, refund)
+    refund.save(update_fields=["status", "gateway_refund_id", "finished_at", *SHARE_FIELDS])
+    book_refund(order, refund)
     order.refunded_amount += refund.amount
     is_full = order.refunded_amount == order.amount
     order.status = PaymentOrder.Status.REFUNDED if is_full else PaymentOrder.Status.PARTIALLY_REFUNDED
@@ -160,6 +165,14 @@ def record_refund(*, refund_id: UUID, answer: Refunded | RefundRefused) -> Refun
     take_back(order, refund, is_full=is_full)
     publish(PaymentRefunded.of(refund, order=order, refunded_at=refund.finished_at))
     return refund
+
+
+def share_refund(order: PaymentOrder, refund: Refund) -> None:
+    """Say whose money the refund is: of each part in proportion to what is left of it."""
+    shares = share_out(refund.amount, left=order.parts.less(order.refunds.given()))
+    refund.creator_share = shares.creator_net
+    refund.platform_share = shares.platform_fee
+    refund.processor_share = shares.processor_fee
 
 
 def take_back(order: PaymentOrder, refund: Refund, *, is_full: bool) -> None:
