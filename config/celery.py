@@ -32,6 +32,8 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "expire unpaid subscriptions": every(1 * MINUTES, "subscriptions.tasks.expire_unpaid_subscriptions"),
     "end cancelled subscriptions": every(1 * MINUTES, "subscriptions.tasks.end_cancelled_subscriptions"),
     "expire orders": every(1 * MINUTES, "payments.tasks.expire_orders"),
+    # Nobody waits within the day.
+    "clear creators' earnings": every(10 * MINUTES, "payments.tasks.clear_due"),
     # Housekeeping.
     "collect unused media": every(10 * MINUTES, "media.tasks.collect_garbage"),
     "sweep stray files": every(60 * MINUTES, "media.tasks.sweep_stray_files"),

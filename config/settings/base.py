@@ -237,6 +237,10 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="sandbox")
 ALLOW_SANDBOX_GATEWAY = env.bool("ALLOW_SANDBOX_GATEWAY", default=False)
 PLATFORM_FEE_BPS = env.int("PLATFORM_FEE_BPS", default=1000)  # hundredths of a percent
 REFUND_WINDOW_DAYS = env.int("REFUND_WINDOW_DAYS", default=60)
+# A creator's money may be paid out so long after it was captured.
+CLEARING_DAYS = env.int("CLEARING_DAYS", default=7)
+# Whether the processor keeps its fee of a payment that is given back; the platform then bears it.
+PROCESSOR_KEEPS_FEE = env.bool("PROCESSOR_KEEPS_FEE", default=True)
 TRIBUTARY_TOKEN_KEYS: list[str] = env.list("TRIBUTARY_TOKEN_KEYS", default=[])
 TRIBUTARY_FINGERPRINT_KEY = env.str("TRIBUTARY_FINGERPRINT_KEY", default="")
 
