@@ -18,6 +18,7 @@ from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Tip
 from payments.models.sandbox import SandboxCharge, SandboxRefund
 from payments.services.charging import reconcile
+from payments.services.dunning import retry_order
 from payments.services.refunds import refund_payment
 
 if TYPE_CHECKING:  # generic to the type checker only
@@ -100,7 +101,7 @@ class PaymentOrderAdmin(ReadOnlyAdmin):
     search_ids: ClassVar[list[str]] = ["id", "reference_id", "payer_id", "payee_id", "post_id", "billing_request_id"]
     date_hierarchy = "created_at"
     inlines = [AttemptInline, RefundInline, LedgerTransactionInline]
-    actions = ["refund_all", "ask_gateway"]
+    actions = ["refund_all", "ask_gateway", "charge_again"]
 
     @admin.action(description="Give all that is left back, and take access away", permissions=["refund"])
     @asks_why("All that is left of these payments goes back, and the payers lose what they paid for.")
@@ -131,6 +132,17 @@ class PaymentOrderAdmin(ReadOnlyAdmin):
             return order.status != before
 
         act_on_each(self, request, queryset, answered, done="The gateway answered", reason="")
+
+    @admin.action(description="Charge again now", permissions=["refund"])
+    @asks_why("The payment methods of these declined renewals are charged again at once.")
+    def charge_again(self, request: HttpRequest, queryset: QuerySet[PaymentOrder], reason: str) -> None:
+        """Retry each chosen payment that waits for its next attempt."""
+
+        def retried(order: PaymentOrder) -> bool:
+            retry_order(order_id=order.pk)
+            return True
+
+        act_on_each(self, request, queryset, retried, done="Charged again", reason=reason)
 
     def has_refund_permission(self, request: HttpRequest) -> bool:
         """Finance staff and superusers."""

@@ -164,6 +164,7 @@ class PaymentOutput(serializers.ModelSerializer[PaymentOrder]):
     creator_net = serializers.SerializerMethodField()
     next_action = serializers.SerializerMethodField()
     failure_code = serializers.SerializerMethodField()
+    next_attempt_at = serializers.SerializerMethodField()
     payment_method_id = serializers.SerializerMethodField()
 
     class Meta:
@@ -182,6 +183,7 @@ class PaymentOutput(serializers.ModelSerializer[PaymentOrder]):
             "status",
             "next_action",
             "failure_code",
+            "next_attempt_at",
             "payment_method_id",
             "cycle_number",
             "expires_at",
@@ -219,6 +221,12 @@ class PaymentOutput(serializers.ModelSerializer[PaymentOrder]):
     def get_failure_code(self, order: PaymentOrder) -> str | None:
         """Why no money moved."""
         return order.failure_code if self.is_payer(order) else None
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_next_attempt_at(self, order: PaymentOrder) -> datetime | None:
+        """When a declined cycle is tried again; null while it waits for another method."""
+        is_waiting = order.status == PaymentOrder.Status.RETRY_SCHEDULED
+        return order.next_attempt_at if is_waiting and self.is_payer(order) else None
 
     @extend_schema_field(serializers.UUIDField(allow_null=True))
     def get_payment_method_id(self, order: PaymentOrder) -> str | None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
+from django.db.models import Q
 from django.utils import timezone
 
 from payments.models.orders import PaymentAttempt, PaymentOrder
@@ -66,8 +67,13 @@ def expire_orders() -> None:
 
 @shared_task
 def void_due() -> None:
-    """Call off at the gateway what ended here while it waited for its payer."""
-    left = PaymentAttempt.objects.filter(status="requires_action", order__status__in=PaymentOrder.UNPAID)
+    """Call off at the gateway what ended here, or was left waiting too long, while it waited for its payer."""
+    now = timezone.now()
+    ended = Q(order__status__in=PaymentOrder.UNPAID)
+    left_waiting = Q(
+        order__status="requires_action", order__expires_at__lte=now, order__billing_reason__in=PaymentOrder.DUNNED
+    )
+    left = PaymentAttempt.objects.filter(ended | left_waiting, status="requires_action")
     for attempt_id in left.order_by("created_at").values_list("pk", flat=True)[:BATCH]:
         void_attempt.delay(str(attempt_id))
 

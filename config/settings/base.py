@@ -237,6 +237,8 @@ PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="sandbox")
 ALLOW_SANDBOX_GATEWAY = env.bool("ALLOW_SANDBOX_GATEWAY", default=False)
 PLATFORM_FEE_BPS = env.int("PLATFORM_FEE_BPS", default=1000)  # hundredths of a percent
 REFUND_WINDOW_DAYS = env.int("REFUND_WINDOW_DAYS", default=60)
+# When a declined cycle is tried again, in days after its first decline; its billing request's end comes first.
+DUNNING_DAYS: list[int] = env.list("DUNNING_DAYS", cast=int, default=[2, 7, 14, 21])
 # A creator's money may be paid out so long after it was captured.
 CLEARING_DAYS = env.int("CLEARING_DAYS", default=7)
 # Whether the processor keeps its fee of a payment that is given back; the platform then bears it.

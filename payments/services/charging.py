@@ -19,8 +19,8 @@ from payments.gateways.base import ActionRequired, Charge, Gateway, GatewayUnava
 from payments.gateways.registry import gateway_named
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.services.background import CONFIRM, soon
+from payments.services.dunning import fail_or_wait
 from payments.services.locking import lock_order
-from payments.services.orders import close_order
 from payments.services.outcomes import record_outcome
 
 STALE_AFTER = timedelta(seconds=60)
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def charge(*, order_id: UUID) -> None:
-    """Make the first attempt of a pending order; does nothing when somebody else has."""
+    """Make the next attempt of an order that is due; does nothing when somebody else has."""
     attempt = claim(order_id=order_id)
     if attempt is not None:
         ask(attempt, lambda gateway: gateway.create_payment(charge_of(attempt)))
@@ -51,15 +51,19 @@ def reconcile(*, order_id: UUID) -> None:
 
 
 def void(*, attempt_id: UUID) -> None:
-    """Call off at the gateway what was cancelled or expired here while it waited for its payer."""
+    """Call off at the gateway what ended here, or what its payer left waiting for too long."""
     attempt = PaymentAttempt.objects.select_related("order").get(pk=attempt_id)
-    if attempt.status == PaymentAttempt.Status.REQUIRES_ACTION and attempt.order.status in PaymentOrder.UNPAID:
+    order = attempt.order
+    is_left = order.status in PaymentOrder.UNPAID or (
+        order.status == Status.REQUIRES_ACTION and order.is_dunned and is_over(order.expires_at)
+    )
+    if attempt.status == PaymentAttempt.Status.REQUIRES_ACTION and is_left:
         ask(attempt, lambda gateway: gateway.cancel(attempt.gateway_idempotency_key))
 
 
 @transaction.atomic
 def claim(*, order_id: UUID) -> PaymentAttempt | None:
-    """Take a pending order for this worker; None when it is not to be charged, or not by us."""
+    """Take an order that is due for this worker; None when it is not to be charged, or not by us."""
     now = timezone.now()
     taken = (
         PaymentOrder.objects.due(now)
@@ -70,11 +74,12 @@ def claim(*, order_id: UUID) -> PaymentAttempt | None:
         return None
     order = PaymentOrder.objects.select_related("payment_method").get(pk=order_id)
     if order.payment_method is None or not order.payment_method.is_usable:
-        close_order(order, status=Status.FAILED, failure_code="invalid_method", decline_type="hard")
+        fail_or_wait(order, failure_code="invalid_method", decline_type="hard")
         return None
     return PaymentAttempt.objects.create(
         order=order,
         number=order.attempt_count,
+        trigger=order.next_trigger,
         gateway_idempotency_key=f"{order.id}:{order.attempt_count}",
     )
 

@@ -57,10 +57,15 @@ def new_order(
 
 def refuse_card_testing(*, payer_id: UUID) -> None:
     """Stop a payer whose cards keep being declined: that is how stolen numbers are tried out."""
+    if looks_like_card_testing(payer_id=payer_id):
+        raise TooManyDeclinesError
+
+
+def looks_like_card_testing(*, payer_id: UUID) -> bool:
+    """Whether so many of the payer's attempts were declined of late that no more are made on their word."""
     since = timezone.now() - DECLINE_WINDOW
     declined = PaymentAttempt.objects.filter(order__payer_id=payer_id, status="declined", finished_at__gte=since)
-    if declined.count() >= DECLINES_ALLOWED:
-        raise TooManyDeclinesError
+    return declined.count() >= DECLINES_ALLOWED
 
 
 @transaction.atomic
@@ -74,10 +79,18 @@ def cancel_payment(*, order_id: UUID) -> PaymentOrder:
 
 @transaction.atomic
 def expire_order(*, order_id: UUID) -> PaymentOrder:
-    """End an open order whose time is up."""
+    """End an open order whose time is up; a cycle whose payer did not act is called off first, and then tried again."""
     order = lock_order(order_id)
     if order.status not in PaymentOrder.CANCELLABLE or order.expires_at is None or order.expires_at > timezone.now():
         return order
+    if order.status == Status.REQUIRES_ACTION and order.is_dunned:
+        for attempt in order.attempts.filter(status=PaymentAttempt.Status.REQUIRES_ACTION):
+            soon(VOID, attempt.id)
+        return order
+    if order.status == Status.RETRY_SCHEDULED and order.failure_code:
+        return close_order(
+            order, status=Status.FAILED, failure_code=order.failure_code, decline_type=order.decline_type or "none"
+        )
     return close_order(order, status=Status.EXPIRED, failure_code="expired")
 
 

@@ -250,7 +250,11 @@ def test_what_was_captured_before_there_were_books_is_booked_as_it_happened(orde
         give_back(order, background, amount)
     balanced_at_commit()
     earned = LedgerEntry.objects.filter(account__kind="creator_pending")
-    before, left, times = booked(), earned.total(), list(LedgerTransaction.objects.order_by("id").values_list("kind", "created_at"))
+    before, left, times = (
+        booked(),
+        earned.total(),
+        list(LedgerTransaction.objects.order_by("id").values_list("kind", "created_at")),
+    )
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         for table in (LedgerEntry, LedgerTransaction, LedgerAccount):
