@@ -10,13 +10,14 @@ from accounts.models import Role, User
 from api.admin import ReadOnlyAdmin, shown_money
 from api.authentication import user_id_of
 from eventbus.pages import act_on_each, asks_why
+from payments.models.disputes import Dispute
 from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.projections import PostOffer, SubscriptionRef
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Tip
-from payments.models.sandbox import SandboxCharge, SandboxRefund
+from payments.models.sandbox import SandboxCharge, SandboxDispute, SandboxRefund
 from payments.services.charging import reconcile
 from payments.services.dunning import retry_order
 from payments.services.refunds import refund_payment
@@ -53,6 +54,12 @@ class RefundInline(ReadOnlyInline):
     """What went back."""
 
     model = Refund
+
+
+class DisputeInline(ReadOnlyInline):
+    """Whether and how it is contested."""
+
+    model = Dispute
 
 
 class LedgerTransactionInline(ReadOnlyInline):
@@ -100,7 +107,7 @@ class PaymentOrderAdmin(ReadOnlyAdmin):
     search_fields = ["gateway_payment_id__exact"]
     search_ids: ClassVar[list[str]] = ["id", "reference_id", "payer_id", "payee_id", "post_id", "billing_request_id"]
     date_hierarchy = "created_at"
-    inlines = [AttemptInline, RefundInline, LedgerTransactionInline]
+    inlines = [AttemptInline, RefundInline, DisputeInline, LedgerTransactionInline]
     actions = ["refund_all", "ask_gateway", "charge_again"]
 
     @admin.action(description="Give all that is left back, and take access away", permissions=["refund"])
@@ -210,6 +217,27 @@ class RefundAdmin(ReadOnlyAdmin):
         return shown_money(refund.amount, refund.order.currency)
 
 
+@admin.register(Dispute)
+class DisputeAdmin(ReadOnlyAdmin):
+    """Payments that their payers contest."""
+
+    list_display = ["gateway_dispute_id", "order_id", "amount_shown", "status", "reason", "opened_at", "closed_at"]
+    list_select_related = ["order"]
+    list_filter = ["status", "reason"]
+    links: ClassVar[dict[str, str]] = {
+        "order_id": "payments_paymentorder",
+        "order": "payments_paymentorder",
+        "refund": "payments_refund",
+    }
+    search_fields = ["gateway_dispute_id__exact"]
+    search_ids: ClassVar[list[str]] = ["id", "order_id"]
+
+    @admin.display(description="amount", ordering="amount")
+    def amount_shown(self, dispute: Dispute) -> str:
+        """In the currency of its payment."""
+        return shown_money(dispute.amount, dispute.order.currency)
+
+
 class EntryInline(ReadOnlyInline):
     """The lines of a transaction."""
 
@@ -291,6 +319,16 @@ class SandboxChargeAdmin(ReadOnlyAdmin):
     list_filter = ["status", "decline_code"]
     search_fields = ["gateway_payment_id__exact", "idempotency_key__startswith"]
     money: ClassVar[dict[str, str]] = {"amount": "currency"}
+
+
+@admin.register(SandboxDispute)
+class SandboxDisputeAdmin(ReadOnlyAdmin):
+    """What the sandbox's cardholders contest."""
+
+    list_display = ["gateway_dispute_id", "charge", "amount", "status", "created_at"]
+    list_select_related = ["charge"]
+    list_filter = ["status"]
+    search_fields = ["gateway_dispute_id__exact", "charge__gateway_payment_id__exact"]
 
 
 @admin.register(SandboxRefund)

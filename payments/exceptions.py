@@ -18,6 +18,7 @@ DomainError
 ├── InvalidTransitionError         409
 ├── PaymentExpiredError            410
 ├── AlreadyRefundedError           409
+├── DisputedError                  409
 ├── RefundExceedsBalanceError      422
 ├── OutsideRefundWindowError       422
 ├── UnknownPaymentError            404  an event asks to refund what was never charged here
@@ -157,6 +158,13 @@ class AlreadyRefundedError(DomainError):
 
     code = "already_refunded"
     title = "This payment has been given back already"
+
+
+class DisputedError(DomainError):
+    """The payer contests the payment: the bank decides whether the money goes back."""
+
+    code = "disputed"
+    title = "This payment is disputed; it cannot be given back until the bank has decided"
 
 
 class RefundExceedsBalanceError(DomainError):

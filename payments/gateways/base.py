@@ -103,6 +103,18 @@ class RefundRefused:
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class DisputeFacts:
+    """What the gateway knows of a dispute; `status` in the words of our Dispute, `charge_key` that of its attempt."""
+
+    gateway_dispute_id: str
+    charge_key: str
+    amount: int
+    currency: str
+    status: str
+    reason: str = ""
+
+
 class Gateway(Protocol):
     """A company that moves money. No method is called inside a database transaction of ours."""
 
@@ -122,6 +134,9 @@ class Gateway(Protocol):
 
     def retrieve(self, key: str) -> Outcome | None:
         """What became of a charge; None when the gateway never saw its key."""
+
+    def retrieve_dispute(self, gateway_dispute_id: str) -> DisputeFacts | None:
+        """What is true of a dispute now; None when the gateway knows none of this id."""
 
     def refund(self, reversal: Reversal) -> Refunded | RefundRefused:
         """Give money back; idempotent by the reversal's key."""

@@ -7,6 +7,7 @@
     tok_3ds_fail           the payer must confirm; then declined
     tok_timeout_then_ok    captured, but the answer is lost
     tok_timeout_then_fail  declined, but the answer is lost
+    tok_dispute            captured, then contested by the cardholder; `decide_dispute` says how it ends
 
 A suffix makes another card of the same behaviour: `tok_ok:second`. Its books are tables, so that every process sees the
 same gateway, and each call commits on its own as a remote system would.
@@ -23,6 +24,7 @@ from payments.gateways.base import (
     Captured,
     Charge,
     Declined,
+    DisputeFacts,
     GatewayUnavailableError,
     MethodDetails,
     Outcome,
@@ -32,7 +34,7 @@ from payments.gateways.base import (
     TokenRefusedError,
     Voided,
 )
-from payments.models.sandbox import SandboxCharge, SandboxRefund
+from payments.models.sandbox import SandboxCharge, SandboxDispute, SandboxRefund
 
 Status = SandboxCharge.Status
 
@@ -45,6 +47,7 @@ class Behaviour:
     decline_code: str = ""
     confirmed: Status = Status.CAPTURED
     answer_is_lost: bool = False
+    is_disputed: bool = False
 
 
 BEHAVIOURS = {
@@ -53,6 +56,7 @@ BEHAVIOURS = {
     "tok_decline_hard": Behaviour(Status.DECLINED, "expired_card"),
     "tok_3ds": Behaviour(Status.REQUIRES_ACTION),
     "tok_3ds_fail": Behaviour(Status.REQUIRES_ACTION, confirmed=Status.DECLINED),
+    "tok_dispute": Behaviour(Status.CAPTURED, is_disputed=True),
     "tok_timeout_then_ok": Behaviour(Status.CAPTURED, answer_is_lost=True),
     "tok_timeout_then_fail": Behaviour(Status.DECLINED, "card_declined", answer_is_lost=True),
 }
@@ -91,7 +95,12 @@ class SandboxGateway:
         )
         SandboxCharge.objects.bulk_create([made], ignore_conflicts=True)
         kept = SandboxCharge.objects.get(pk=charge.key)
-        if behaviour.answer_is_lost and kept.gateway_payment_id == made.gateway_payment_id:
+        is_new = kept.gateway_payment_id == made.gateway_payment_id
+        if behaviour.is_disputed and is_new:
+            SandboxDispute.objects.create(
+                gateway_dispute_id=f"sandbox_dispute_{uuid7().hex}", charge=kept, amount=kept.amount
+            )
+        if behaviour.answer_is_lost and is_new:
             raise GatewayUnavailableError("the sandbox did not answer in time")
         return outcome_of(kept)
 
@@ -121,6 +130,24 @@ class SandboxGateway:
         charge = SandboxCharge.objects.filter(pk=key).first()
         return outcome_of(charge) if charge else None
 
+    def retrieve_dispute(self, gateway_dispute_id: str) -> DisputeFacts | None:
+        """What the books say."""
+        dispute = SandboxDispute.objects.select_related("charge").filter(pk=gateway_dispute_id).first()
+        if dispute is None:
+            return None
+        return DisputeFacts(
+            gateway_dispute_id=gateway_dispute_id,
+            charge_key=dispute.charge.idempotency_key,
+            amount=dispute.amount,
+            currency=dispute.charge.currency,
+            status=dispute.status,
+            reason="fraudulent",
+        )
+
+    def decide_dispute(self, gateway_dispute_id: str, status: str) -> None:
+        """Let the cardholder's bank move on."""
+        SandboxDispute.objects.filter(pk=gateway_dispute_id).update(status=status)
+
     @transaction.atomic
     def refund(self, reversal: Reversal) -> Refunded | RefundRefused:
         """Give back at most what was captured, once per key."""
@@ -129,6 +156,8 @@ class SandboxGateway:
         )
         if charge is None:
             return RefundRefused(code="charge_not_captured")
+        if charge.disputes.exclude(status="won").exists():
+            return RefundRefused(code="charge_disputed")
         if not charge.refunds.filter(pk=reversal.key).exists():
             given = charge.refunds.aggregate(total=Sum("amount"))["total"] or 0
             if given + reversal.amount > charge.amount:

@@ -14,6 +14,7 @@ from payments.fees import Split
 from payments.models.constraints import known
 from payments.models.methods import PaymentMethod
 
+CAPTURED = ["succeeded", "partially_refunded", "refunded", "disputed", "reversed"]
 TRIGGERS = ("initial", "renewal", "dunning", "customer_retry", "method_update", "admin")
 
 
@@ -70,6 +71,8 @@ class PaymentOrder(models.Model):
         SUCCEEDED = "succeeded", "paid"
         PARTIALLY_REFUNDED = "partially_refunded", "partly given back"
         REFUNDED = "refunded", "given back"
+        DISPUTED = "disputed", "contested by the payer"
+        REVERSED = "reversed", "given back by the bank"
         FAILED = "failed", "declined"
         CANCELLED = "cancelled", "cancelled"
         EXPIRED = "expired", "expired"
@@ -92,7 +95,7 @@ class PaymentOrder(models.Model):
     DUNNED = (BillingReason.RENEWAL, BillingReason.TRIAL_CONVERSION)
     OPEN = (*CANCELLABLE, Status.PROCESSING)
     REFUNDABLE = (Status.SUCCEEDED, Status.PARTIALLY_REFUNDED)
-    CAPTURED = (*REFUNDABLE, Status.REFUNDED)
+    CAPTURED = (*REFUNDABLE, Status.REFUNDED, Status.DISPUTED, Status.REVERSED)
     UNPAID = (Status.FAILED, Status.CANCELLED, Status.EXPIRED)
     WITHDRAWN = (Status.CANCELLED, Status.EXPIRED)
 
@@ -162,11 +165,8 @@ class PaymentOrder(models.Model):
                 name="only_subscriptions_have_cycles",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["succeeded", "partially_refunded", "refunded"], completed_at__isnull=False)
-                | (
-                    ~Q(status__in=["succeeded", "partially_refunded", "refunded"])
-                    & Q(completed_at__isnull=True, refunded_amount=0, captured_late=False)
-                ),
+                condition=Q(status__in=CAPTURED, completed_at__isnull=False)
+                | (~Q(status__in=CAPTURED) & Q(completed_at__isnull=True, refunded_amount=0, captured_late=False)),
                 name="only_captured_money_is_completed",
             ),
             models.UniqueConstraint(fields=["gateway", "gateway_payment_id"], name="a_gateway_payment_has_one_order"),
@@ -189,6 +189,8 @@ class PaymentOrder(models.Model):
                     "succeeded",
                     "partially_refunded",
                     "refunded",
+                    "disputed",
+                    "reversed",
                     "failed",
                     "cancelled",
                     "expired",

@@ -4,7 +4,7 @@ Callers hold the order's lock, so no two of them write about one order at once; 
 transaction's source is what refuses a second capture, clearing or refund of the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,9 +14,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from payments.fees import Split
+from payments.models.disputes import Dispute
 from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
+from payments.services.balances import left_of
 from payments.services.locking import lock_order
 
 Account = LedgerAccount.Kind
@@ -64,6 +66,53 @@ def book_refund(order: PaymentOrder, refund: Refund) -> LedgerTransaction:
     )
 
 
+def book_dispute_opened(order: PaymentOrder, dispute: Dispute) -> None:
+    """The creator's part of what is contested is held; a dispute that holds none of it moves nothing."""
+    if dispute.creator_share:
+        post(
+            order,
+            source=(Source.DISPUTE, dispute.id),
+            kind=Kind.DISPUTE_OPENED,
+            at=dispute.opened_at,
+            lines=[
+                Line(creator_account_of(order), -dispute.creator_share, order.payee_id),
+                Line(Account.DISPUTE_HOLD, dispute.creator_share, order.payee_id),
+            ],
+        )
+
+
+def book_dispute_won(order: PaymentOrder, dispute: Dispute) -> None:
+    """The creator's part goes back to where it lay."""
+    if dispute.creator_share:
+        post(
+            order,
+            source=(Source.DISPUTE, dispute.id),
+            kind=Kind.DISPUTE_WON,
+            at=dispute.closed_at or timezone.now(),
+            lines=[
+                Line(Account.DISPUTE_HOLD, -dispute.creator_share, order.payee_id),
+                Line(creator_account_of(order), dispute.creator_share, order.payee_id),
+            ],
+        )
+
+
+def book_dispute_lost(order: PaymentOrder, dispute: Dispute) -> LedgerTransaction:
+    """The bank took the money: what had gone back before is the platform's loss."""
+    beyond = dispute.amount - dispute.held_amount
+    shares = dispute.shares
+    return post(
+        order,
+        source=(Source.DISPUTE, dispute.id),
+        kind=Kind.DISPUTE_LOST,
+        at=dispute.closed_at or timezone.now(),
+        lines=[
+            Line(Account.PAYER_CLEARING, dispute.amount),
+            Line(Account.DISPUTE_HOLD, -shares.creator_net, order.payee_id),
+            *platform_lines(replace(shares, platform_fee=shares.platform_fee + beyond)),
+        ],
+    )
+
+
 @transaction.atomic
 def clear_order(*, order_id: UUID) -> PaymentOrder:
     """Make what is left of the creator's part payable, once the time for second thoughts is over."""
@@ -71,7 +120,7 @@ def clear_order(*, order_id: UUID) -> PaymentOrder:
     now = timezone.now()
     if not PaymentOrder.objects.clearable(now - clearing_time()).filter(pk=order_id).exists():
         return order
-    left = order.parts.less(order.refunds.given()).creator_net
+    left = left_of(order).creator_net
     order.cleared_at = now
     order.save(update_fields=["cleared_at"])
     if left:

@@ -13,9 +13,10 @@ from payments.fees import split
 from payments.gateways.registry import current_gateway
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentAttempt, PaymentOrder
-from payments.models.sales import PostPurchase, Sale, Tip
+from payments.models.sales import Sale
 from payments.services.background import VOID, soon
 from payments.services.locking import lock_order
+from payments.services.sales import end_sale
 
 ORDER_LIFETIME = timedelta(hours=1)
 DECLINE_WINDOW = timedelta(hours=1)
@@ -109,11 +110,3 @@ def close_order(order: PaymentOrder, *, status: Status, failure_code: str, decli
     end_sale(order, status=Sale.Status.FAILED if status == Status.FAILED else Sale.Status.VOID)
     publish(PaymentFailed.of(order, failed_at=timezone.now()))
     return order
-
-
-def end_sale(order: PaymentOrder, *, status: str) -> None:
-    """Tell the tip or purchase of an order what became of it; a subscription's cycle has no row here."""
-    if order.kind == PaymentOrder.Kind.TIP:
-        Tip.objects.filter(order=order).update(status=status)
-    elif order.kind == PaymentOrder.Kind.POST_PURCHASE:
-        PostPurchase.objects.filter(order=order).update(status=status)

@@ -20,7 +20,7 @@ booked AS (
     GROUP BY t.id, account.id
 )
 """
-CAPTURED = "('succeeded', 'partially_refunded', 'refunded')"
+CAPTURED = "('succeeded', 'partially_refunded', 'refunded', 'disputed', 'reversed')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,34 @@ RULES: Mapping[str, str] = {
         WHERE refunds.amount IS DISTINCT FROM booked.to_payer
             OR -refunds.creator_share IS DISTINCT FROM booked.from_creator
             OR NOT booked.is_theirs OR NOT booked.is_one_currency
+        ORDER BY 1 LIMIT 1
+    """,
+    "what is disputed is booked as it was held": """
+        WITH expected AS (
+            SELECT id AS source_id, movement.* FROM payments_dispute dispute CROSS JOIN LATERAL (VALUES
+                ('dispute_opened', creator_share, -creator_share, 0, true),
+                ('dispute_won', -creator_share, creator_share, 0, status = 'won'),
+                ('dispute_lost', -creator_share, 0, amount, status = 'lost')
+            ) AS movement (kind, held, free, to_payer, happened)
+            WHERE happened AND (held <> 0 OR to_payer <> 0)
+        ), booked AS (
+            SELECT t.source_id, t.kind,
+                   coalesce(sum(entry.amount) FILTER (WHERE account.kind = 'dispute_hold'), 0) AS held,
+                   coalesce(sum(entry.amount) FILTER (
+                       WHERE account.kind IN ('creator_pending', 'creator_payable')), 0) AS free,
+                   coalesce(sum(entry.amount) FILTER (WHERE account.kind = 'payer_clearing'), 0) AS to_payer
+            FROM payments_ledgertransaction t
+            JOIN payments_ledgerentry entry ON entry.transaction_id = t.id
+            JOIN payments_ledgeraccount account ON account.id = entry.account_id
+            WHERE t.source_type = 'dispute' GROUP BY t.id
+        )
+        SELECT coalesce(expected.source_id, booked.source_id),
+               format('%s should hold %s and give the payer %s, but the entries say %s and %s',
+                      coalesce(expected.kind, booked.kind), coalesce(expected.held, 0), coalesce(expected.to_payer, 0),
+                      coalesce(booked.held, 0), coalesce(booked.to_payer, 0))
+        FROM expected FULL JOIN booked ON booked.source_id = expected.source_id AND booked.kind = expected.kind
+        WHERE (expected.held, expected.free, expected.to_payer)
+            IS DISTINCT FROM (booked.held, booked.free, booked.to_payer)
         ORDER BY 1 LIMIT 1
     """,
     "what a payment says was given back is what its refunds gave": """

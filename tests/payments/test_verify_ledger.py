@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from payments.models.disputes import Dispute
 from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
@@ -147,6 +148,20 @@ def test_a_creator_with_less_than_nothing_is_found(books, tampering):
     LedgerEntry.objects.create(transaction=written, account=payable, amount=901)
 
     assert found() == ("no creator has less than nothing of a payment", str(books[1].id))
+
+
+def test_a_dispute_that_was_booked_otherwise_is_found(books, tampering):
+    dispute = Dispute.objects.create(
+        order=books[1],
+        gateway_dispute_id="d1",
+        amount=1000,
+        held_amount=1000,
+        creator_share=900,
+        platform_share=100,
+        processor_share=0,
+    )
+
+    assert found() == ("what is disputed is booked as it was held", str(dispute.id))
 
 
 def test_every_rule_has_its_test():
