@@ -137,6 +137,10 @@ class TooManyDeclinesError(DomainError):
     status = 429
     title = "Too many payments were declined; try again later"
 
+    def __init__(self, detail: str = "", *, retry_after: int = 0) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
 
 class InvalidTransitionError(DomainError):
     """The payment is not in a state where this is possible."""

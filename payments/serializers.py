@@ -235,11 +235,14 @@ class PaymentOutput(serializers.ModelSerializer[PaymentOrder]):
 
 
 class RefundInput(ClosedSerializer):
-    """How much to give back, and why; all that is left when no amount is named."""
+    """How much to give back, and why: all that is left when no amount is named.
+
+    Access goes with the last of the money, unless `revoke_access` says otherwise.
+    """
 
     amount = AmountField(required=False, allow_null=True, default=None, min_value=1)
     reason = serializers.ChoiceField(choices=GIVEN_REASONS)
-    revoke_access = StrictBooleanField(required=False, default=True)
+    revoke_access = StrictBooleanField(required=False, allow_null=True, default=None)
 
 
 class RefundOutput(serializers.ModelSerializer[Refund]):

@@ -80,7 +80,7 @@ class PaymentMethodViewSet(ListModelMixin, GenericViewSet[PaymentMethod]):
     def create(self, request: Request) -> Response:
         """Store a token; the gateway is asked about it before any transaction is open."""
         token = parsed(PaymentMethodInput(data=request.data))["token"]
-        return self.store(request, token=token, details=describe_token(token=token))
+        return self.store(request, token=token, details=describe_token(owner_id=user_id_of(request), token=token))
 
     create.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema; `store` is what is
 

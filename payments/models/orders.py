@@ -92,6 +92,7 @@ class PaymentOrder(models.Model):
         ADMIN = "admin", "staff"
 
     CANCELLABLE = (Status.PENDING, Status.REQUIRES_ACTION, Status.RETRY_SCHEDULED)
+    ON_THE_PAYERS_WORD = (Trigger.INITIAL, Trigger.CUSTOMER_RETRY, Trigger.METHOD_UPDATE)
     DUNNED = (BillingReason.RENEWAL, BillingReason.TRIAL_CONVERSION)
     OPEN = (*CANCELLABLE, Status.PROCESSING)
     REFUNDABLE = (Status.SUCCEEDED, Status.PARTIALLY_REFUNDED)

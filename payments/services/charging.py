@@ -22,6 +22,7 @@ from payments.services.background import CONFIRM, soon
 from payments.services.dunning import fail_or_wait
 from payments.services.locking import lock_order
 from payments.services.outcomes import record_outcome
+from payments.services.velocity import looks_like_card_testing
 
 STALE_AFTER = timedelta(seconds=60)
 Status = PaymentOrder.Status
@@ -75,6 +76,9 @@ def claim(*, order_id: UUID) -> PaymentAttempt | None:
     order = PaymentOrder.objects.select_related("payment_method").get(pk=order_id)
     if order.payment_method is None or not order.payment_method.is_usable:
         fail_or_wait(order, failure_code="invalid_method", decline_type="hard")
+        return None
+    if order.next_trigger in PaymentOrder.ON_THE_PAYERS_WORD and looks_like_card_testing(payer_id=order.payer_id):
+        fail_or_wait(order, failure_code="fraud_suspected", decline_type="none")
         return None
     return PaymentAttempt.objects.create(
         order=order,

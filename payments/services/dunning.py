@@ -21,7 +21,8 @@ from payments.models.orders import PaymentOrder
 from payments.models.projections import SubscriptionRef
 from payments.services.background import CHARGE, soon
 from payments.services.locking import lock_order
-from payments.services.orders import close_order, looks_like_card_testing
+from payments.services.orders import close_order
+from payments.services.velocity import looks_like_card_testing
 
 WAIT_FIELDS = [
     "status",

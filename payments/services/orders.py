@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from eventbus.outbox import publish
 from payments.events import PaymentFailed
-from payments.exceptions import InvalidTransitionError, TooManyDeclinesError
+from payments.exceptions import InvalidTransitionError
 from payments.fees import split
 from payments.gateways.registry import current_gateway
 from payments.models.methods import PaymentMethod
@@ -19,8 +19,6 @@ from payments.services.locking import lock_order
 from payments.services.sales import end_sale
 
 ORDER_LIFETIME = timedelta(hours=1)
-DECLINE_WINDOW = timedelta(hours=1)
-DECLINES_ALLOWED = 5
 
 Status = PaymentOrder.Status
 
@@ -54,19 +52,6 @@ def new_order(
         gateway=payment_method.gateway if payment_method else current_gateway().name,
         expires_at=expires_at,
     )
-
-
-def refuse_card_testing(*, payer_id: UUID) -> None:
-    """Stop a payer whose cards keep being declined: that is how stolen numbers are tried out."""
-    if looks_like_card_testing(payer_id=payer_id):
-        raise TooManyDeclinesError
-
-
-def looks_like_card_testing(*, payer_id: UUID) -> bool:
-    """Whether so many of the payer's attempts were declined of late that no more are made on their word."""
-    since = timezone.now() - DECLINE_WINDOW
-    declined = PaymentAttempt.objects.filter(order__payer_id=payer_id, status="declined", finished_at__gte=since)
-    return declined.count() >= DECLINES_ALLOWED
 
 
 @transaction.atomic

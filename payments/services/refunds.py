@@ -43,11 +43,14 @@ def refund_payment(
     order_id: UUID,
     amount: int | None,
     reason: str,
-    revoke_access: bool,
+    revoke_access: bool | None,
     source: str,
     requested_by: UUID | None = None,
 ) -> Refund:
-    """Promise the payer this amount back, or all that is left when none is named."""
+    """Promise the payer this amount back, or all that is left when none is named.
+
+    When nothing is said of access, it goes with the last of the money.
+    """
     order = lock_order(order_id)
     if not order.is_captured:
         raise InvalidTransitionError(f"A payment that is {order.status} has nothing to give back")
@@ -60,11 +63,12 @@ def refund_payment(
         raise RefundExceedsBalanceError(f"{remaining} minor units of {order.currency} are left")
     if source == Refund.Source.PAYEE and is_past_window(order):
         raise OutsideRefundWindowError
+    amount = remaining if amount is None else amount
     return promise(
         order,
-        amount=remaining if amount is None else amount,
+        amount=amount,
         reason=reason,
-        revoke_access=revoke_access,
+        revoke_access=amount == remaining if revoke_access is None else revoke_access,
         source=source,
         requested_by=requested_by,
     )
