@@ -18,9 +18,11 @@ from payments.models.projections import PostOffer, SubscriptionRef
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Tip
 from payments.models.sandbox import SandboxCharge, SandboxDispute, SandboxRefund
+from payments.models.webhooks import GatewayEvent
 from payments.services.charging import reconcile
 from payments.services.dunning import retry_order
 from payments.services.refunds import refund_payment
+from payments.services.webhooks import handle_again
 
 if TYPE_CHECKING:  # generic to the type checker only
     Inline = admin.TabularInline[Any, Any]
@@ -283,6 +285,33 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
     def amount_shown(self, entry: LedgerEntry) -> str:
         """In the currency of its account."""
         return shown_money(entry.amount, entry.account.currency)
+
+
+@admin.register(GatewayEvent)
+class GatewayEventAdmin(ReadOnlyAdmin):
+    """What gateways told us; their words about people stay out."""
+
+    list_display = ["external_id", "gateway", "type", "received_at", "handled_at", "attempts", "last_error"]
+    list_filter = ["gateway", ("handled_at", admin.EmptyFieldListFilter), "type"]
+    search_fields = ["external_id__exact"]
+    search_ids: ClassVar[list[str]] = ["id"]
+    exclude = ["payload"]
+    actions = ["handle_again"]
+
+    @admin.action(description="Handle again", permissions=["handle"])
+    @asks_why("The gateway is asked again what these events are about; those that were handled stay as they are.")
+    def handle_again(self, request: HttpRequest, queryset: QuerySet[GatewayEvent], reason: str) -> None:
+        """Have each chosen event that is not handled handled."""
+
+        def asked(event: GatewayEvent) -> bool:
+            return handle_again(event_id=event.pk).handled_at is None
+
+        act_on_each(self, request, queryset, asked, done="Handled again", reason=reason)
+
+    def has_handle_permission(self, request: HttpRequest) -> bool:
+        """Finance staff and superusers."""
+        user = request.user
+        return isinstance(user, User) and (user.is_superuser or user.has_role(Role.STAFF_FINANCE))
 
 
 @admin.register(PostOffer)

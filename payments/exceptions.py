@@ -21,6 +21,11 @@ DomainError
 ├── DisputedError                  409
 ├── RefundExceedsBalanceError      422
 ├── OutsideRefundWindowError       422
+├── BadSignatureError              401  a webhook that its gateway did not sign
+├── StaleWebhookError              400
+├── MalformedWebhookError          400
+├── LivemodeMismatchError          400
+├── WebhookOffError                404  the gateway is off, or has no secret to check by
 ├── UnknownPaymentError            404  an event asks to refund what was never charged here
 └── InvalidBillingRequestError     422  an event asks to charge what cannot be charged
 EventBusError
@@ -185,6 +190,46 @@ class OutsideRefundWindowError(DomainError):
     code = "outside_window"
     status = 422
     title = "The time for refunds of this payment is over"
+
+
+class BadSignatureError(DomainError):
+    """None of the secrets we hold made this signature."""
+
+    code = "bad_signature"
+    status = 401
+    title = "The signature is missing or wrong"
+
+
+class StaleWebhookError(DomainError):
+    """The signature is right and of another time: a webhook caught and sent again, or a wrong clock."""
+
+    code = "stale_webhook"
+    status = 400
+    title = "The webhook was signed too long ago, or in the future"
+
+
+class MalformedWebhookError(DomainError):
+    """Signed, and still no event."""
+
+    code = "malformed_webhook"
+    status = 400
+    title = "The webhook is not an event that can be read"
+
+
+class LivemodeMismatchError(DomainError):
+    """Test money knocked where real money is handled, or the other way round."""
+
+    code = "livemode_mismatch"
+    status = 400
+    title = "The event is of the other mode, test or live"
+
+
+class WebhookOffError(DomainError):
+    """There is no such door; it looks like any other address that nobody serves."""
+
+    code = "not_found"
+    status = 404
+    title = "Not Found"
 
 
 class UnknownPaymentError(DomainError):

@@ -7,11 +7,14 @@ from celery import shared_task
 from django.db.models import Q
 from django.utils import timezone
 
+from payments.gateways.sandbox import SIGNATURE_HEADER
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.refunds import Refund
-from payments.services import charging, ledger, orders, refunds
+from payments.models.webhooks import GatewayEvent
+from payments.services import charging, ledger, orders, refunds, webhooks
 
 BATCH = 500
+PRUNED = 5000
 LEFT_BEHIND = timedelta(seconds=5)
 
 
@@ -93,3 +96,30 @@ def clear_due() -> None:
     while order_ids := list(due.values_list("pk", flat=True)[:BATCH]):
         for order_id in order_ids:
             ledger.clear_order(order_id=order_id)
+
+
+@shared_task
+def handle_gateway_event(event_id: str) -> None:
+    """Handle one webhook."""
+    webhooks.handle_event(event_id=UUID(event_id))
+
+
+@shared_task
+def gateway_events_due() -> None:
+    """Handle the webhooks that nobody has handled yet."""
+    due = GatewayEvent.objects.due(timezone.now()).order_by("next_attempt_at")
+    for event_id in due.values_list("pk", flat=True)[:BATCH]:
+        handle_gateway_event.delay(str(event_id))
+
+
+@shared_task
+def forget_gateway_events() -> None:
+    """Delete the webhooks that were handled long ago."""
+    while webhooks.forget_old_events(limit=PRUNED) == PRUNED:
+        pass
+
+
+@shared_task
+def deliver_sandbox_webhook(body: str, signature: str) -> None:
+    """Bring a webhook of the sandbox to where a real gateway's would arrive."""
+    webhooks.receive_webhook(gateway="sandbox", raw=body.encode(), headers={SIGNATURE_HEADER: signature})

@@ -11,6 +11,7 @@ from payments.views import (
     PaymentViewSet,
     PostPurchaseViewSet,
     TipViewSet,
+    WebhookView,
 )
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -21,6 +22,7 @@ router.register("payments", PaymentViewSet, basename="payment")
 
 urlpatterns = [
     *router.urls,
+    path("webhooks/<slug:gateway>", WebhookView.as_view(), name="webhook"),
     path("me/earnings/summary", EarningsSummaryView.as_view(), name="earnings-summary"),
     path("me/earnings/ledger", EarningsLedgerView.as_view(), name="earnings-ledger"),
     path("me/earnings/statement", EarningsStatementView.as_view(), name="earnings-statement"),

@@ -7,17 +7,19 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import generics, status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.models import Role, User
 from api.idempotency import idempotent
-from api.permissions import Creator, SignedIn
+from api.parsers import bounded
+from api.permissions import Anyone, Creator, SignedIn
 from payments import selectors
 from payments.gateways.base import MethodDetails
 from payments.models.ledger import LedgerEntry
@@ -48,6 +50,7 @@ from payments.services.orders import cancel_payment
 from payments.services.purchases import buy_post
 from payments.services.refunds import refund_payment
 from payments.services.tips import send_tip
+from payments.services.webhooks import receive_webhook
 from payments.statements import statement_lines
 
 
@@ -209,6 +212,28 @@ class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
     def show(self, order: PaymentOrder) -> Response:
         """The payment as it is now."""
         return Response(self.get_serializer(order).data)
+
+
+class WebhookView(APIView):
+    """Where gateways tell what happened; the signature is the permission."""
+
+    permission_classes = [Anyone]
+    authentication_classes = []
+    throttle_scope = "webhooks"
+
+    @extend_schema(
+        request={"application/json": OpenApiTypes.OBJECT},
+        responses={
+            202: OpenApiResponse(description="Stored, and handled soon."),
+            200: OpenApiResponse(description="It was stored before."),
+            401: OpenApiResponse(description="The signature is missing or wrong."),
+        },
+        auth=[],
+    )
+    def post(self, request: Request, gateway: str) -> Response:
+        """Take a signed event of a gateway; it is read from the raw body, of at most 256 KiB."""
+        is_new = receive_webhook(gateway=gateway, raw=bounded(request._request), headers=request.headers)
+        return Response(status=status.HTTP_202_ACCEPTED if is_new else status.HTTP_200_OK)
 
 
 class EarningsSummaryView(generics.GenericAPIView[Any]):

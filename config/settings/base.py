@@ -235,6 +235,8 @@ CELERY_TIMEZONE = "UTC"
 
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="sandbox")
 ALLOW_SANDBOX_GATEWAY = env.bool("ALLOW_SANDBOX_GATEWAY", default=False)
+# What the sandbox signs its webhooks with, the current one first; with none it sends none and none are taken.
+SANDBOX_WEBHOOK_SECRETS: list[str] = env.list("SANDBOX_WEBHOOK_SECRETS", default=[])
 PLATFORM_FEE_BPS = env.int("PLATFORM_FEE_BPS", default=1000)  # hundredths of a percent
 REFUND_WINDOW_DAYS = env.int("REFUND_WINDOW_DAYS", default=60)
 # When a declined cycle is tried again, in days after its first decline; its billing request's end comes first.

@@ -4,6 +4,7 @@ A method either returns one of the answers or raises GatewayUnavailableError, wh
 the caller then asks `retrieve` by the same key, and never guesses.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -115,10 +116,49 @@ class DisputeFacts:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookNotice:
+    """What a checked webhook says; `external_id` is the gateway's own, the same each time it is sent."""
+
+    external_id: str
+    type: str
+    livemode: bool
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AboutPayment:
+    """An event about the charge of this key."""
+
+    key: str
+    gateway_payment_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AboutDispute:
+    """An event about this dispute."""
+
+    gateway_dispute_id: str
+
+
+Subject = AboutPayment | AboutDispute
+
+
 class Gateway(Protocol):
-    """A company that moves money. No method is called inside a database transaction of ours."""
+    """A company that moves money. No method is called inside a database transaction of ours.
+
+    `livemode` says whether the money is real; with no `webhook_secrets` its webhooks are not taken.
+    """
 
     name: str
+
+    @property
+    def livemode(self) -> bool:
+        """Whether the money is real."""
+
+    @property
+    def webhook_secrets(self) -> Sequence[str]:
+        """What its webhooks may be signed with; while one is changed there are two."""
 
     def describe(self, token: str) -> MethodDetails:
         """What may be shown of the card behind the token; raises TokenRefusedError."""
@@ -132,11 +172,17 @@ class Gateway(Protocol):
     def cancel(self, key: str) -> Outcome:
         """Call a payment off if no money has moved; the answer says what is true now."""
 
-    def retrieve(self, key: str) -> Outcome | None:
-        """What became of a charge; None when the gateway never saw its key."""
+    def retrieve(self, key: str, *, gateway_payment_id: str | None = None) -> Outcome | None:
+        """What became of a charge, found by the gateway's id if known; None when the gateway never saw its key."""
 
     def retrieve_dispute(self, gateway_dispute_id: str) -> DisputeFacts | None:
         """What is true of a dispute now; None when the gateway knows none of this id."""
+
+    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> WebhookNotice:
+        """A webhook whose signature is right; raises BadSignatureError, StaleWebhookError, MalformedWebhookError."""
+
+    def subject_of(self, event_type: str, payload: dict[str, Any]) -> Subject | None:
+        """What a stored event is about; None when nothing follows from it."""
 
     def refund(self, reversal: Reversal) -> Refunded | RefundRefused:
         """Give money back; idempotent by the reversal's key."""

@@ -54,13 +54,13 @@ def record_outcome(*, attempt_id: UUID, outcome: Outcome) -> PaymentOrder:
             capture(order, attempt, outcome)
         case Declined():
             decline(order, attempt, outcome)
-        case ActionRequired():
+        case ActionRequired() if attempt.status != PaymentAttempt.Status.REQUIRES_ACTION:
             wait_for_payer(order, attempt, outcome)
         case Voided():
             finish(attempt, status=PaymentAttempt.Status.CANCELLED)
             if order.status in PaymentOrder.OPEN:
                 end_without_money(order)
-        case StillProcessing():
+        case ActionRequired() | StillProcessing():
             pass
     return order
 

@@ -30,8 +30,11 @@ from eventbus.models import (
     Replay,
 )
 from eventbus.testing import deliver
+from payments.gateways.base import DisputeFacts
 from payments.models.refunds import Refund
+from payments.models.webhooks import GatewayEvent
 from payments.services.charging import charge
+from payments.services.disputes import follow_dispute
 from payments.services.refunds import refund_payment, send_refund
 from subscriptions.models.subscriptions import Subscription
 from tests.accounts.factories import make_creator, make_user
@@ -170,6 +173,17 @@ def make_payments():
         source=Refund.Source.STAFF,
     )
     send_refund(refund_id=refund.pk)
+    contested = DisputeFacts(
+        gateway_dispute_id=f"dispute-{next(numbers)}",
+        charge_key="",
+        amount=tip.amount,
+        currency=tip.currency,
+        status="needs_response",
+    )
+    follow_dispute(order_id=tip.order_id, facts=contested)
+    GatewayEvent.objects.create(
+        gateway="sandbox", external_id=f"evt_{next(numbers)}", type="payment.captured", payload={}, livemode=False
+    )
     deliver(payments.SubscriptionStory(fan.pk, creator.pk, method.pk).created(), to="payments")
 
 

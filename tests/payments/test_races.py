@@ -1,5 +1,7 @@
 """Two at once, forced by a barrier: one effect."""
 
+import json
+import time
 from datetime import timedelta
 from threading import Barrier, Thread
 
@@ -11,18 +13,21 @@ from django.utils import timezone
 from eventbus.testing import deliver
 from payments.exceptions import DisputedError, PurchasePendingError, RefundExceedsBalanceError
 from payments.gateways.base import DisputeFacts
-from payments.gateways.sandbox import SandboxGateway
+from payments.gateways.sandbox import SIGNATURE_HEADER, SandboxGateway
+from payments.gateways.signatures import signed
 from payments.models.disputes import Dispute
 from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase
 from payments.models.sandbox import SandboxCharge
+from payments.models.webhooks import GatewayEvent
 from payments.services import purchases
 from payments.services.charging import charge, charge_of, claim, reclaim
 from payments.services.disputes import follow_dispute
 from payments.services.ledger import clear_order
 from payments.services.refunds import refund_payment
+from payments.services.webhooks import handle_event, receive_webhook
 from tests.accounts.factories import make_user
 from tests.payments.factories import PostStory, make_method, make_offer, make_purchase, make_tip
 
@@ -187,6 +192,30 @@ def test_two_clearings_of_one_payment_are_one(fan, creator, method):
 
     assert [type(result) for result in results] == [PaymentOrder] * 3
     assert LedgerTransaction.objects.filter(kind="clearing").count() == 1
+
+
+def test_one_webhook_sent_twice_at_once_is_stored_and_handled_once(*, fan, creator, method, settings, monkeypatch):
+    settings.SANDBOX_WEBHOOK_SECRETS = ["whsec"]
+    order = make_tip(fan, creator, method).order
+    charge(order_id=order.id)
+    raw = json.dumps({"id": "evt_1", "type": "payment.captured", "livemode": False, "data": {"key": f"{order.id}:1"}})
+    headers = {SIGNATURE_HEADER: signed(raw.encode(), secret="whsec", at=int(time.time()))}
+    asked = []
+    retrieve = SandboxGateway.retrieve
+
+    def counted(gateway, key, **named):
+        asked.append(key)
+        return retrieve(gateway, key, **named)
+
+    monkeypatch.setattr(SandboxGateway, "retrieve", counted)
+
+    stored = at_once(lambda: receive_webhook(gateway="sandbox", raw=raw.encode(), headers=headers), times=3)
+    event = GatewayEvent.objects.get()
+    at_once(lambda: handle_event(event_id=event.id), times=3)
+
+    event.refresh_from_db()
+    assert sorted(stored) == [False, False, True]
+    assert (asked, event.attempts, event.last_error) == ([f"{order.id}:1"], 1, "")
 
 
 def test_a_deletion_and_captures_at_once_end_cancelled_or_refunded_without_deadlock(creator):
