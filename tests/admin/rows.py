@@ -30,8 +30,9 @@ from eventbus.models import (
     Replay,
 )
 from eventbus.testing import deliver
-from payments.gateways.base import DisputeFacts
+from payments.gateways.sandbox import SandboxGateway
 from payments.models.refunds import Refund
+from payments.models.sandbox import SandboxDispute
 from payments.models.webhooks import GatewayEvent
 from payments.services.charging import charge
 from payments.services.disputes import follow_dispute
@@ -161,7 +162,7 @@ def make_media():
 def make_payments():
     fan, creator = make_user(), make_creator()
     method, offer = payments.make_method(fan.pk), payments.make_offer(creator.pk)
-    tip = payments.make_tip(fan, creator, method)
+    tip = payments.make_tip(fan, creator, payments.make_method(fan.pk, token="tok_dispute"))
     purchase = payments.make_purchase(fan, offer, method)
     for sale in (tip, purchase):
         charge(order_id=sale.order_id)
@@ -173,13 +174,7 @@ def make_payments():
         source=Refund.Source.STAFF,
     )
     send_refund(refund_id=refund.pk)
-    contested = DisputeFacts(
-        gateway_dispute_id=f"dispute-{next(numbers)}",
-        charge_key="",
-        amount=tip.amount,
-        currency=tip.currency,
-        status="needs_response",
-    )
+    contested = SandboxGateway().retrieve_dispute(SandboxDispute.objects.latest("created_at").pk)
     follow_dispute(order_id=tip.order_id, facts=contested)
     GatewayEvent.objects.create(
         gateway="sandbox", external_id=f"evt_{next(numbers)}", type="payment.captured", payload={}, livemode=False
