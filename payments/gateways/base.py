@@ -21,22 +21,24 @@ class TokenRefusedError(EventBusError):
 
 @dataclass(frozen=True, slots=True)
 class MethodDetails:
-    """What may be shown of a card."""
+    """What may be shown of a card; `charge_token` is what to charge it by when that is not the client's token."""
 
     brand: str
     last4: str
     exp_month: int | None
     exp_year: int | None
+    charge_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One capture to make; the same key twice is one capture."""
+    """One capture to make; the same key twice is one capture. A payer who is away cannot be asked to act."""
 
     key: str
     amount: int
     currency: str
     token: str = field(repr=False)
+    payer_is_present: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,9 @@ Subject = AboutPayment | AboutDispute
 class Gateway(Protocol):
     """A company that moves money. No method is called inside a database transaction of ours.
 
-    `livemode` says whether the money is real; with no `webhook_secrets` its webhooks are not taken.
+    A charge is named by its key; `gateway_payment_id` is what the gateway called it, as far as we know, and may be the
+    id of another attempt of the same order. `livemode` says whether the money is real; with no `webhook_secrets` its
+    webhooks are not taken.
     """
 
     name: str
@@ -166,10 +170,10 @@ class Gateway(Protocol):
     def create_payment(self, charge: Charge) -> Outcome:
         """Capture, or say why not; idempotent by the charge's key."""
 
-    def confirm(self, key: str) -> Outcome:
+    def confirm(self, key: str, *, gateway_payment_id: str | None = None) -> Outcome:
         """Go on with a payment whose payer has acted."""
 
-    def cancel(self, key: str) -> Outcome:
+    def cancel(self, key: str, *, gateway_payment_id: str | None = None) -> Outcome:
         """Call a payment off if no money has moved; the answer says what is true now."""
 
     def retrieve(self, key: str, *, gateway_payment_id: str | None = None) -> Outcome | None:

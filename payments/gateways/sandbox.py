@@ -130,7 +130,7 @@ class SandboxGateway:
         return outcome_of(kept)
 
     @transaction.atomic
-    def confirm(self, key: str) -> Outcome:
+    def confirm(self, key: str, *, gateway_payment_id: str | None = None) -> Outcome:
         """The payer has confirmed."""
         charge = SandboxCharge.objects.select_for_update().get(pk=key)
         if charge.status == Status.REQUIRES_ACTION:
@@ -141,7 +141,7 @@ class SandboxGateway:
         return outcome_of(charge)
 
     @transaction.atomic
-    def cancel(self, key: str) -> Outcome:
+    def cancel(self, key: str, *, gateway_payment_id: str | None = None) -> Outcome:
         """Void what waits for its payer."""
         charge = SandboxCharge.objects.select_for_update().filter(pk=key).first()
         if charge is None:

@@ -205,7 +205,7 @@ def order_for(
     order.billing_reason = charge.reason
     order.billing_expires_at = charge.expires_at
     order.method_sequence = fact.sequence
-    if charge.reason == PaymentOrder.BillingReason.RENEWAL:
+    if charge.reason in PaymentOrder.DUNNED:
         order.next_trigger = PaymentOrder.Trigger.RENEWAL
     order.cycle_number = charge.cycle_number
     order.period_start = charge.period_start

@@ -7,6 +7,7 @@ did not come leaves the order `processing`: nothing here guesses.
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypedDict
 from uuid import UUID
 
 from django.db import transaction
@@ -30,6 +31,13 @@ Status = PaymentOrder.Status
 logger = logging.getLogger(__name__)
 
 
+class ChargeNames(TypedDict):
+    """The key of a charge, and what its gateway called it if that is known."""
+
+    key: str
+    gateway_payment_id: str | None
+
+
 def charge(*, order_id: UUID) -> None:
     """Make the next attempt of an order that is due; does nothing when somebody else has."""
     attempt = claim(order_id=order_id)
@@ -41,7 +49,7 @@ def confirm(*, order_id: UUID) -> None:
     """Tell the gateway that the payer has acted."""
     attempt = PaymentAttempt.objects.select_related("order").filter(order_id=order_id).latest("number")
     if attempt.status == PaymentAttempt.Status.PROCESSING and attempt.confirmed_at:
-        ask(attempt, lambda gateway: gateway.confirm(attempt.gateway_idempotency_key))
+        ask(attempt, lambda gateway: gateway.confirm(**names_of(attempt)))
 
 
 def reconcile(*, order_id: UUID) -> None:
@@ -59,7 +67,7 @@ def void(*, attempt_id: UUID) -> None:
         order.status == Status.REQUIRES_ACTION and order.is_dunned and is_over(order.expires_at)
     )
     if attempt.status == PaymentAttempt.Status.REQUIRES_ACTION and is_left:
-        ask(attempt, lambda gateway: gateway.cancel(attempt.gateway_idempotency_key))
+        ask(attempt, lambda gateway: gateway.cancel(**names_of(attempt)))
 
 
 @transaction.atomic
@@ -119,13 +127,17 @@ def reclaim(*, order_id: UUID) -> PaymentAttempt | None:
 
 def what_became_of(attempt: PaymentAttempt, gateway: Gateway) -> Outcome:
     """The gateway's word on an attempt; what it never saw is asked again under the same key, so it happens once."""
-    key = attempt.gateway_idempotency_key
-    outcome = gateway.retrieve(key)
+    outcome = gateway.retrieve(**names_of(attempt))
     if outcome is None:
         return gateway.create_payment(charge_of(attempt))
     if isinstance(outcome, ActionRequired) and attempt.confirmed_at:
-        return gateway.confirm(key)
+        return gateway.confirm(**names_of(attempt))
     return outcome
+
+
+def names_of(attempt: PaymentAttempt) -> ChargeNames:
+    """How the gateway may find the charge of an attempt."""
+    return {"key": attempt.gateway_idempotency_key, "gateway_payment_id": attempt.order.gateway_payment_id}
 
 
 def ask(attempt: PaymentAttempt, question: Callable[[Gateway], Outcome]) -> None:
@@ -148,6 +160,7 @@ def charge_of(attempt: PaymentAttempt) -> Charge:
         amount=order.amount,
         currency=order.currency,
         token=decrypt(order.payment_method.encrypted_token),
+        payer_is_present=attempt.trigger in PaymentOrder.ON_THE_PAYERS_WORD,
     )
 
 

@@ -33,7 +33,7 @@ def add_method(*, owner_id: UUID, token: str, details: MethodDetails) -> Payment
     fresh = PaymentMethod(
         owner_id=owner_id,
         gateway=gateway,
-        encrypted_token=encrypt(token),
+        encrypted_token=encrypt(details.charge_token or token),
         token_fingerprint=fingerprint(token),
         brand=details.brand,
         last4=details.last4,
