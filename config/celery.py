@@ -32,6 +32,8 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # Nobody waits, but the minute is promised.
     "expire unpaid subscriptions": every(1 * MINUTES, "subscriptions.tasks.expire_unpaid_subscriptions"),
     "end cancelled subscriptions": every(1 * MINUTES, "subscriptions.tasks.end_cancelled_subscriptions"),
+    "renew subscriptions": every(1 * MINUTES, "subscriptions.tasks.renew_subscriptions"),
+    "give up unpaid renewals": every(1 * MINUTES, "subscriptions.tasks.give_up_unpaid_renewals"),
     "expire orders": every(1 * MINUTES, "payments.tasks.expire_orders"),
     # Nobody waits within the day.
     "clear creators' earnings": every(10 * MINUTES, "payments.tasks.clear_due"),

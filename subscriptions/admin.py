@@ -9,7 +9,12 @@ from django.http import HttpRequest
 from api.admin import ReadOnlyAdmin
 from eventbus.pages import act_on_each, asks_why
 from subscriptions.events import CancelledBy, CancelMode
-from subscriptions.models.history import ReceivedPayment, SubscriptionPeriod, SubscriptionTransition
+from subscriptions.models.history import (
+    ReceivedPayment,
+    RequestedPayment,
+    SubscriptionPeriod,
+    SubscriptionTransition,
+)
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
 from subscriptions.services.cancellation import cancel
@@ -165,6 +170,17 @@ class SubscriptionPeriodAdmin(ReadOnlyAdmin):
     }
     search_ids: ClassVar[list[str]] = ["subscription_id", "payment_id"]
     ordering = ["-id"]
+
+
+@admin.register(RequestedPayment)
+class RequestedPaymentAdmin(ReadOnlyAdmin):
+    """What payments was asked for, and whether it came."""
+
+    list_display = ["id", "subscription_id", "reason", "cycle_number", "amount", "due_at", "expires_at", "state"]
+    list_filter = ["state", "reason", "due_at"]
+    links: ClassVar[dict[str, str]] = {"subscription_id": "subscriptions_subscription"}
+    money: ClassVar[dict[str, str]] = {"amount": "currency"}
+    search_ids: ClassVar[list[str]] = ["id", "subscription_id"]
 
 
 @admin.register(ReceivedPayment)

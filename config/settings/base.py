@@ -253,6 +253,7 @@ CLEARING_DAYS = env.int("CLEARING_DAYS", default=7)
 PROCESSOR_KEEPS_FEE = env.bool("PROCESSOR_KEEPS_FEE", default=True)
 TRIBUTARY_TOKEN_KEYS: list[str] = env.list("TRIBUTARY_TOKEN_KEYS", default=[])
 TRIBUTARY_FINGERPRINT_KEY = env.str("TRIBUTARY_FINGERPRINT_KEY", default="")
+RENEWAL_LEAD_MINUTES = env.int("TRIBUTARY_RENEWAL_LEAD_MINUTES", default=60)
 
 # --- logging: one line an event, to standard error --------------------------------------------------------------------
 

@@ -1,18 +1,16 @@
 """How a subscription begins."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from uuid_utils.compat import uuid7
 
 from accounts.selectors import is_active
 from eventbus.outbox import publish
 from subscriptions.constraints import violated_constraint
 from subscriptions.events import (
-    BillingReason,
     BillingRequest,
     CancelledBy,
     CancelMode,
@@ -28,13 +26,14 @@ from subscriptions.exceptions import (
     TierFullError,
     TierNotAvailableError,
 )
-from subscriptions.models.history import SubscriptionPeriod
+from subscriptions.models.history import RequestedPayment, SubscriptionPeriod
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
 from subscriptions.services.changes import remember, write_cancellation
 from subscriptions.services.expiry import end_term, has_lapsed
+from subscriptions.services.requests import as_told
+from subscriptions.timing import PAYMENT_WINDOW
 
-PAYMENT_WINDOW = timedelta(hours=23)  # as long as a payment may wait for the payer's confirmation
 LIVE_CONSTRAINT = "one_live_subscription_per_creator"
 ROUNDS = 3
 
@@ -144,7 +143,7 @@ def require_place(tier: Tier) -> None:
 
 
 def insert(choice: Choice, *, replaces: Subscription | None) -> Subscription:
-    """Write the new subscription and tell the other rooms, with what to charge when it is not free."""
+    """Write the new subscription and tell the other rooms, with what to charge when money is due."""
     now = timezone.now()
     price = choice.price
     subscription = Subscription(
@@ -163,30 +162,31 @@ def insert(choice: Choice, *, replaces: Subscription | None) -> Subscription:
         updated_at=now,
     )
     if price.amount == 0:
-        subscription.start_period(paid_at=now)
-        subscription.save(force_insert=True)
-        SubscriptionPeriod.of(subscription, payment=None).save(force_insert=True)
+        subscription.start_period(*subscription.next_period(price, since=now))
     else:
         subscription.payment_due_at = subscription.next_action_at = now + PAYMENT_WINDOW
-        subscription.save(force_insert=True)
+    subscription.save(force_insert=True)
+    request = None
+    if price.amount == 0:
+        SubscriptionPeriod.of(subscription, payment=None).save(force_insert=True)
+    else:
+        request = ask_for_first_cycle(subscription, now)
     remember(subscription, change="created", from_status="")
-    publish(SubscriptionCreated.of(subscription, billing_request=initial_request(subscription, now)))
+    publish(SubscriptionCreated.of(subscription, billing_request=request))
     return subscription
 
 
-def initial_request(subscription: Subscription, now: datetime) -> BillingRequest | None:
-    """What payments shall charge for the first cycle; nothing when it is free."""
-    if subscription.payment_due_at is None:
-        return None
-    return BillingRequest(
-        billing_request_id=uuid7(),
-        reason=BillingReason.INITIAL,
+def ask_for_first_cycle(subscription: Subscription, now: datetime) -> BillingRequest:
+    """What payments shall charge before the first period begins."""
+    request = RequestedPayment(
+        subscription=subscription,
+        reason=RequestedPayment.Reason.INITIAL,
         cycle_number=subscription.due_cycle,
-        period_start=None,
-        period_end=None,
+        price=subscription.price,
         amount=subscription.amount,
         currency=subscription.currency,
         due_at=now,
-        expires_at=subscription.payment_due_at,
-        payment_method_id=subscription.payment_method_id,
+        expires_at=now + PAYMENT_WINDOW,
     )
+    request.save(force_insert=True)
+    return as_told(request, payment_method_id=subscription.payment_method_id)
