@@ -14,6 +14,7 @@ from subscriptions.models.history import (
     RequestedPayment,
     SubscriptionPeriod,
     SubscriptionTransition,
+    TrialUse,
 )
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
@@ -203,3 +204,16 @@ class SubscriptionTransitionAdmin(ReadOnlyAdmin):
     search_fields = ["causation_event_id__exact"]
     search_ids: ClassVar[list[str]] = ["subscription_id"]
     ordering = ["-id"]
+
+
+@admin.register(TrialUse)
+class TrialUseAdmin(ReadOnlyAdmin):
+    """Who has had their trial of whose work."""
+
+    list_display = ["subscriber_id", "creator_id", "subscription_id", "used_at"]
+    links: ClassVar[dict[str, str]] = {
+        "subscriber_id": "accounts_user",
+        "creator_id": "accounts_user",
+        "subscription_id": "subscriptions_subscription",
+    }
+    search_ids: ClassVar[list[str]] = ["subscriber_id", "creator_id", "subscription_id"]

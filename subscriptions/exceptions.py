@@ -97,6 +97,22 @@ class TierFullError(SubscriptionsError):
     title: ClassVar[str] = "The tier has no place left"
 
 
+class TrialNotOfferedError(SubscriptionsError):
+    """A trial was asked for where there is none."""
+
+    code: ClassVar[str] = "trial_not_offered"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = "The tier offers no trial"
+
+
+class TrialAlreadyUsedError(SubscriptionsError):
+    """One trial of a creator's work for each fan, for ever."""
+
+    code: ClassVar[str] = "trial_already_used"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = "You have had your trial; subscribe with trial set to false to pay at once"
+
+
 class PriceChangedError(SubscriptionsError):
     """The price is not what the buyer was shown."""
 

@@ -22,6 +22,7 @@ from subscriptions.services.tiers import PriceTerms
 MAX_RANK = 32_767
 MAX_CAP = 2_147_483_647
 MAX_PRICES = 24
+MAX_TRIAL_DAYS = 90
 
 # What a person may give as a reason; the others are the system's own.
 REASONS = [
@@ -57,6 +58,7 @@ class TierTextInput(ClosedSerializer):
     description = PlainTextField(max_length=2000, multiline=True, required=False, allow_blank=True)
     benefits = serializers.ListField(child=PlainTextField(max_length=140), max_length=Tier.MAX_BENEFITS, required=False)
     rank = StrictIntegerField(min_value=0, max_value=MAX_RANK, required=False)
+    trial_days = StrictIntegerField(min_value=0, max_value=MAX_TRIAL_DAYS, required=False)
     is_public = StrictBooleanField(required=False)
     max_subscribers = StrictIntegerField(min_value=1, max_value=MAX_CAP, required=False, allow_null=True)
 
@@ -75,6 +77,11 @@ class SubscriptionInput(ClosedSerializer):
     expected_amount = AmountField()
     expected_currency = CurrencyField()
     payment_method_id = serializers.UUIDField(required=False, allow_null=True)
+    trial = StrictBooleanField(
+        required=False,
+        allow_null=True,
+        help_text="Whether to begin with the tier's trial; by default as it offers. Who has had theirs sends false.",
+    )
 
 
 class CancelInput(ClosedSerializer):
@@ -125,6 +132,7 @@ class TierOutput(serializers.ModelSerializer[Tier]):
             "description",
             "benefits",
             "rank",
+            "trial_days",
             "status",
             "is_public",
             "max_subscribers",
@@ -170,6 +178,7 @@ class SubscriptionSummaryOutput(serializers.ModelSerializer[Subscription]):
             "cycle_number",
             "current_period_start",
             "current_period_end",
+            "trial_end_at",
             "access_until",
             "cancel_at_period_end",
             "started_at",

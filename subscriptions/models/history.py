@@ -115,6 +115,24 @@ class RequestedPayment(models.Model):
         self.answered_at = timezone.now()
 
 
+class TrialUse(models.Model):
+    """That a fan has tried a creator's work for nothing; once, for ever, whatever becomes of the subscription."""
+
+    subscriber_id = models.UUIDField()
+    creator_id = models.UUIDField()
+    subscription = models.OneToOneField(Subscription, on_delete=models.PROTECT, related_name="trial_use")
+    used_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-used_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["subscriber_id", "creator_id"], name="one_trial_per_creator_for_ever"),
+        ]
+
+    def __str__(self) -> str:
+        return f"trial of {self.subscription_id}"
+
+
 class SubscriptionPeriod(models.Model):
     """A cycle that was granted; this row, not the event, makes extending idempotent."""
 

@@ -1,7 +1,7 @@
 """How a subscription begins."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.selectors import is_active
 from eventbus.outbox import publish
-from subscriptions.constraints import violated_constraint
+from subscriptions.constraints import refused_by, violated_constraint
 from subscriptions.events import (
     BillingRequest,
     CancelledBy,
@@ -25,8 +25,10 @@ from subscriptions.exceptions import (
     PriceChangedError,
     TierFullError,
     TierNotAvailableError,
+    TrialAlreadyUsedError,
+    TrialNotOfferedError,
 )
-from subscriptions.models.history import RequestedPayment, SubscriptionPeriod
+from subscriptions.models.history import RequestedPayment, SubscriptionPeriod, TrialUse
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
 from subscriptions.services.changes import remember, write_cancellation
@@ -34,6 +36,7 @@ from subscriptions.services.expiry import end_term, has_lapsed
 from subscriptions.services.requests import as_told
 from subscriptions.timing import PAYMENT_WINDOW
 
+TRIAL_CONSTRAINT = "one_trial_per_creator_for_ever"
 LIVE_CONSTRAINT = "one_live_subscription_per_creator"
 ROUNDS = 3
 
@@ -45,6 +48,7 @@ class Choice:
     subscriber_id: UUID
     price: TierPrice
     payment_method_id: UUID | None
+    trial_days: int
 
     @property
     def tier(self) -> Tier:
@@ -52,8 +56,8 @@ class Choice:
         return self.price.tier
 
     def is_of(self, subscription: Subscription) -> bool:
-        """Whether that subscription is the same wish, made before."""
-        return subscription.tier_id == self.tier.id and subscription.price_id == self.price.id
+        """Whether that subscription, which awaits its first payment, is the same wish, made before."""
+        return self.trial_days == 0 and subscription.tier_id == self.tier.id and subscription.price_id == self.price.id
 
 
 @transaction.atomic
@@ -65,10 +69,12 @@ def subscribe(
     expected_amount: int,
     expected_currency: str,
     payment_method_id: UUID | None = None,
+    trial: bool | None = None,
 ) -> Subscription:
-    """Begin a subscription: at once when it is free, else as soon as its first payment comes.
+    """Begin a subscription: at once when it is free or on trial, else as soon as its first payment comes.
 
-    Asked again while that payment is awaited, the same choice gives the same subscription; another choice replaces it.
+    `trial` None means as the tier offers: who has had their trial is refused, for they expect to pay nothing today.
+    Asked again while a first payment is awaited, the same choice gives the same subscription; another replaces it.
     """
     price = TierPrice.objects.select_related("tier").filter(pk=price_id, tier_id=tier_id).first()
     if price is None or price.tier.is_archived:
@@ -81,8 +87,16 @@ def subscribe(
         raise PriceChangedError
     if price.amount > 0 and payment_method_id is None:
         raise PaymentMethodRequiredError
+    offered = price.tier.trial_days if price.amount > 0 else 0
+    if trial and not offered:
+        raise TrialNotOfferedError
 
-    choice = Choice(subscriber_id=subscriber_id, price=price, payment_method_id=payment_method_id)
+    choice = Choice(
+        subscriber_id=subscriber_id,
+        price=price,
+        payment_method_id=payment_method_id,
+        trial_days=0 if trial is False else offered,
+    )
     for _ in range(ROUNDS):
         try:
             with transaction.atomic():
@@ -161,23 +175,42 @@ def insert(choice: Choice, *, replaces: Subscription | None) -> Subscription:
         created_at=now,
         updated_at=now,
     )
-    if price.amount == 0:
-        subscription.start_period(*subscription.next_period(price, since=now))
-    else:
-        subscription.payment_due_at = subscription.next_action_at = now + PAYMENT_WINDOW
-    subscription.save(force_insert=True)
     request = None
     if price.amount == 0:
-        SubscriptionPeriod.of(subscription, payment=None).save(force_insert=True)
+        begin_free(subscription)
+    elif choice.trial_days:
+        begin_trial(subscription, days=choice.trial_days)
     else:
-        request = ask_for_first_cycle(subscription, now)
+        request = begin_unpaid(subscription)
     remember(subscription, change="created", from_status="")
     publish(SubscriptionCreated.of(subscription, billing_request=request))
     return subscription
 
 
-def ask_for_first_cycle(subscription: Subscription, now: datetime) -> BillingRequest:
-    """What payments shall charge before the first period begins."""
+def begin_free(subscription: Subscription) -> None:
+    """Let the fan in for a first period that costs nothing."""
+    subscription.start_period(*subscription.next_period(subscription.price, since=subscription.created_at))
+    subscription.save(force_insert=True)
+    SubscriptionPeriod.of(subscription, payment=None).save(force_insert=True)
+
+
+def begin_trial(subscription: Subscription, *, days: int) -> None:
+    """Let the fan in for as long as the trial lasts; only the constraint knows whether they have had one."""
+    now = subscription.created_at
+    subscription.start_trial(now, now + timedelta(days=days))
+    subscription.save(force_insert=True)
+    use = TrialUse(
+        subscriber_id=subscription.subscriber_id, creator_id=subscription.creator_id, subscription=subscription
+    )
+    with refused_by(TRIAL_CONSTRAINT, TrialAlreadyUsedError):
+        use.save(force_insert=True)
+
+
+def begin_unpaid(subscription: Subscription) -> BillingRequest:
+    """Let the fan wait for the first payment, and say what payments shall charge."""
+    now = subscription.created_at
+    subscription.payment_due_at = subscription.next_action_at = now + PAYMENT_WINDOW
+    subscription.save(force_insert=True)
     request = RequestedPayment(
         subscription=subscription,
         reason=RequestedPayment.Reason.INITIAL,

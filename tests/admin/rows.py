@@ -184,6 +184,8 @@ def make_payments():
 
 def make_subscriptions():
     active_subscription()
+    subscriptions.choose(subscriptions.make_tier(subscriptions.make_creator(), trial_days=7), subscriptions.make_user())
+    subscriptions.forget_events()
 
 
 def active_subscription() -> Subscription:

@@ -7,11 +7,16 @@ from django.urls import reverse
 from accounts.models import User
 from eventbus.testing import published
 from subscriptions.events import CancelledBy, SubscriptionCancelled, TierUpdated
-from subscriptions.models.history import ReceivedPayment, SubscriptionPeriod, SubscriptionTransition
+from subscriptions.models.history import (
+    ReceivedPayment,
+    RequestedPayment,
+    SubscriptionPeriod,
+    SubscriptionTransition,
+)
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
 
-MODELS = [Tier, TierPrice, Subscription, SubscriptionPeriod, ReceivedPayment, SubscriptionTransition]
+MODELS = [Tier, TierPrice, Subscription, SubscriptionPeriod, RequestedPayment, ReceivedPayment, SubscriptionTransition]
 
 
 @pytest.fixture
