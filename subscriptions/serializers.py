@@ -17,6 +17,7 @@ from api.serializers import (
 from subscriptions.events import CancelMode, CancelReason, RefundPolicy
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Interval, Tier, TierPrice
+from subscriptions.services.tier_change import Quote
 from subscriptions.services.tiers import PriceTerms
 
 MAX_RANK = 32_767
@@ -93,6 +94,26 @@ class CancelInput(ClosedSerializer):
     refund_policy = serializers.ChoiceField(
         choices=[policy.value for policy in RefundPolicy], default=RefundPolicy.NONE.value
     )
+
+
+class ChangeInput(ClosedSerializer):
+    """The price to change to, as it was shown; the present one calls a waiting change off."""
+
+    price_id = serializers.UUIDField()
+    expected_amount = AmountField()
+    payment_method_id = serializers.UUIDField(required=False, allow_null=True)
+
+
+class ChangeFilters(ClosedSerializer):
+    """The price that a change would be to."""
+
+    price_id = serializers.UUIDField()
+
+
+class PayWithInput(ClosedSerializer):
+    """What to pay with from now on."""
+
+    payment_method_id = serializers.UUIDField()
 
 
 class SubscriptionFilters(serializers.Serializer[Any]):
@@ -197,6 +218,7 @@ class SubscriptionOutput(SubscriptionSummaryOutput):
             "payment_due_at",
             "grace_until",
             "payment_method_id",
+            "pending_price_id",
             "cancel_requested_at",
             "cancel_reason",
             "replaces_subscription_id",
@@ -215,6 +237,18 @@ class SubscriberOutput(SubscriptionSummaryOutput):
         """The name to show; empty when the account is gone."""
         names: dict[UUID, str] = self.context["names"]
         return names.get(subscription.subscriber_id, "")
+
+
+class ChangePreviewOutput(serializers.Serializer[Quote]):
+    """What a change would mean now: `amount_due` at once, after `credit` for the time that is paid and unused."""
+
+    price = PriceOutput()
+    is_immediate = serializers.BooleanField()
+    effective_at = serializers.DateTimeField()
+    period_end = serializers.DateTimeField()
+    credit = serializers.IntegerField()
+    amount_due = serializers.IntegerField()
+    currency = serializers.CharField(source="price.currency")
 
 
 class AccessOutput(serializers.Serializer[Any]):

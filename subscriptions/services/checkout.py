@@ -23,7 +23,6 @@ from subscriptions.exceptions import (
     OwnTierError,
     PaymentMethodRequiredError,
     PriceChangedError,
-    TierFullError,
     TierNotAvailableError,
     TrialAlreadyUsedError,
     TrialNotOfferedError,
@@ -33,6 +32,7 @@ from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
 from subscriptions.services.changes import remember, write_cancellation
 from subscriptions.services.expiry import end_term, has_lapsed
+from subscriptions.services.places import require_place
 from subscriptions.services.requests import as_told
 from subscriptions.timing import PAYMENT_WINDOW
 
@@ -76,13 +76,7 @@ def subscribe(
     `trial` None means as the tier offers: who has had their trial is refused, for they expect to pay nothing today.
     Asked again while a first payment is awaited, the same choice gives the same subscription; another replaces it.
     """
-    price = TierPrice.objects.select_related("tier").filter(pk=price_id, tier_id=tier_id).first()
-    if price is None or price.tier.is_archived:
-        raise TierNotAvailableError
-    if price.tier.creator_id == subscriber_id:
-        raise OwnTierError
-    if not is_active(price.tier.creator_id):
-        raise TierNotAvailableError
+    price = available_price(tier_id=tier_id, price_id=price_id, subscriber_id=subscriber_id)
     if not price.active or (price.amount, price.currency) != (expected_amount, expected_currency):
         raise PriceChangedError
     if price.amount > 0 and payment_method_id is None:
@@ -106,6 +100,18 @@ def subscribe(
             if violated_constraint(error) != LIVE_CONSTRAINT:
                 raise
     raise AlreadySubscribedError
+
+
+def available_price(*, tier_id: UUID, price_id: UUID, subscriber_id: UUID) -> TierPrice:
+    """The price, if its tier is one that the subscriber may choose."""
+    price = TierPrice.objects.select_related("tier").filter(pk=price_id, tier_id=tier_id).first()
+    if price is None or price.tier.is_archived:
+        raise TierNotAvailableError
+    if price.tier.creator_id == subscriber_id:
+        raise OwnTierError
+    if not is_active(price.tier.creator_id):
+        raise TierNotAvailableError
+    return price
 
 
 def open_subscription(choice: Choice) -> Subscription:
@@ -145,15 +151,6 @@ def replace(subscription: Subscription) -> None:
         refund_policy=RefundPolicy.NONE,
         fields=(*Subscription.END_FIELDS, "cancel_requested_at"),
     )
-
-
-def require_place(tier: Tier) -> None:
-    """Refuse when a capped tier is full; counting holds the tier, so two cannot take the last place."""
-    if tier.max_subscribers is None:
-        return
-    locked = Tier.objects.select_for_update(no_key=True).get(pk=tier.pk)
-    if locked.max_subscribers is not None and locked.subscriptions.live().count() >= locked.max_subscribers:
-        raise TierFullError
 
 
 def insert(choice: Choice, *, replaces: Subscription | None) -> Subscription:
