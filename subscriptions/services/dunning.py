@@ -12,7 +12,7 @@ from subscriptions.models.history import RequestedPayment
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_update
 from subscriptions.services.locking import has_time_left, lock
-from subscriptions.services.requests import State, answered_by, awaited_by, note_answer
+from subscriptions.services.requests import State, answered_by, as_told, awaited_by, note_answer
 from subscriptions.timing import PATIENCE
 
 Status = Subscription.Status
@@ -32,14 +32,15 @@ def record_failed_payment(
     if subscription.is_ended:
         return subscription
     request = answered_by(subscription, billing_request_id=billing_request_id, cycle=cycle)
+    if request is not None and not request.is_open:
+        return repeat_awaited(subscription, cycle=request.cycle_number)
     if not is_waited_for(subscription, request, cycle=cycle, failed_at=failed_at):
         return subscription
 
     if final:
         return give_in(subscription, request, failed_at=failed_at)
-    if request is not None and request.is_proration:
-        return subscription
-    if Status.PAST_DUE not in Subscription.TRANSITIONS[subscription.status]:
+    is_change = request is not None and request.is_proration
+    if is_change or Status.PAST_DUE not in Subscription.TRANSITIONS[subscription.status]:
         return subscription
     grace = timedelta(days=grace_days_of(subscription.creator_id))
     until = (subscription.current_period_end or failed_at) + grace
@@ -64,6 +65,24 @@ def give_up(*, subscription_id: UUID) -> Subscription:
     else:
         is_over = False
     return give_in(subscription, request, failed_at=now) if is_over else subscription
+
+
+def repeat_awaited(subscription: Subscription, *, cycle: int) -> Subscription:
+    """Ask again, under the same id, what is awaited for this cycle.
+
+    Payments holds one order to a cycle: while the withdrawn one was open there, it could not take up its successor.
+    """
+    awaited = awaited_by(subscription)
+    if awaited is None or awaited.cycle_number != cycle:
+        return subscription
+    write_update(
+        subscription,
+        change=Change.CHANGE_SCHEDULED if awaited.is_proration else Change.RENEWAL_DUE,
+        previous_status=subscription.status,
+        fields=(),
+        billing_request=as_told(awaited, payment_method_id=subscription.payment_method_id),
+    )
+    return subscription
 
 
 def give_in(subscription: Subscription, request: RequestedPayment | None, *, failed_at: datetime) -> Subscription:
@@ -123,7 +142,7 @@ def is_waited_for(
     counts only when nothing paid was running.
     """
     if request is not None:
-        return request.is_open
+        return True
     if cycle is not None:
         return cycle == subscription.due_cycle and awaited_by(subscription) is None
     return is_past(subscription.current_period_end, failed_at)
