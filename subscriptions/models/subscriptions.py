@@ -1,10 +1,11 @@
 """What is between a fan and a creator, and where it stands."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, FilteredRelation, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -66,6 +67,21 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
             .filter(status__in=RUNNING, next_action_at__lte=now)
             .filter(Q(awaited__isnull=False) | Q(status="past_due", cancel_at_period_end=False))
         )
+
+    def write_each(self, rows: Sequence["Subscription"], fields: Iterable[str]) -> None:
+        """Write the fields of many rows with one statement: bulk_update's CASE costs the square of their number."""
+        named: list[Any] = [self.model._meta.get_field(name) for name in ("id", *fields)]
+        columns = [connection.ops.quote_name(field.column) for field in named]
+        arrays = [[field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows] for field in named]
+        types = ", ".join(f"%s::{field.db_type(connection)}[]" for field in named)
+        changes = ", ".join(f"{column} = new.{column}" for column in columns[1:])
+        table = connection.ops.quote_name(self.model._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET {changes} FROM unnest({types}) AS new({', '.join(columns)}) "  # noqa: S608 - names
+                f"WHERE {table}.id = new.id",
+                arrays,
+            )
 
     def _with_awaited(self) -> Self:
         """Joined with the payment that was asked for and not answered, of which there is at most one."""

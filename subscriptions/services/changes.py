@@ -91,7 +91,7 @@ def write_steps(steps: Sequence[Step], *, fields: Iterable[str]) -> None:
     subscriptions = [step.subscription for step in steps]
     for subscription in subscriptions:
         count(subscription)
-    Subscription.objects.bulk_update(subscriptions, [*written, *COUNTED])
+    Subscription.objects.write_each(subscriptions, [*written, *COUNTED])
     SubscriptionTransition.objects.bulk_create(
         transition_of(step.subscription, change=step.change, from_status=step.previous_status) for step in steps
     )
