@@ -158,13 +158,23 @@ class SubscriptionMachine(RuleBasedStateMachine):
     def time_passes(self, time, works):
         self.clock.shift(time)
         self.till.pass_time()
-        for work in CLOCK_WORK:
-            if work in works:
-                work()
-        self.collect()
+        self.work([work for work in CLOCK_WORK if work in works])
+
+    @rule(fan=FANS, is_late=st.booleans())
+    def the_clock_is_on_time(self, fan, is_late):
+        """The moment that the fan's subscription waits for."""
+        found = Subscription.objects.filter(pk=self.of_fan(fan), next_action_at__gt=timezone.now()).first()
+        if found is not None:
+            self.clock.move_to(found.next_action_at + timedelta(minutes=70 * is_late))
+            self.till.pass_time()
+            self.work(CLOCK_WORK)
 
     @rule(works=st.permutations(CLOCK_WORK))
     def the_clock_comes_round(self, works):
+        self.work(works)
+
+    def work(self, works):
+        """These of the clock's tasks, in this order."""
         for work in works:
             work()
         self.collect()
@@ -207,7 +217,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
     @invariant()
     def each_subscription_keeps_its_rules(self):
         type(self).steps += 1
-        found = list(Subscription.objects.prefetch_related("transitions", "periods"))
+        found = list(Subscription.objects.prefetch_related("transitions", "periods", "requested_payments"))
         live = [(each.subscriber_id, each.creator_id) for each in found if each.status in Subscription.LIVE]
         assert len(live) == len(set(live))
         for each in found:
@@ -235,6 +245,13 @@ class SubscriptionMachine(RuleBasedStateMachine):
                 until,
             )
         assert (found.status in Subscription.TERMINAL) == (found.next_action_at is None)
+        awaited = [request.reason for request in found.requested_payments.all() if request.is_open]
+        if found.status in Subscription.TERMINAL:
+            assert awaited == []
+        elif found.cancel_at_period_end:
+            assert awaited in ([], ["proration"])
+        elif found.status == "incomplete":
+            assert awaited == ["initial"]
 
     def check_history(self, found):
         steps = sorted((step.sequence, step.from_status, step.to_status) for step in found.transitions.all())
@@ -261,9 +278,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
             self.clock.shift(time)
             self.till.pass_time()
             self.settle()
-            for work in CLOCK_WORK:
-                work()
-            self.collect()
+            self.work(CLOCK_WORK)
             self.settle()
             asked = {order.request.billing_request_id for order in self.till.orders}
             assert set(RequestedPayment.objects.filter(state="open").values_list("pk", flat=True)) <= asked
