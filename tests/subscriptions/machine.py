@@ -61,7 +61,8 @@ class SubscriptionMachine(RuleBasedStateMachine):
         self.atomic.__enter__()
         self.creator, self.fans = make_creator(), [make_user(), make_user()]
         tiers = [
-            make_tier(self.creator, monthly(500), name="Cheap", trial_days=14),
+            make_tier(self.creator, monthly(500), name="Cheap"),
+            make_tier(self.creator, monthly(700), name="To try", trial_days=14),
             make_tier(self.creator, monthly(1500), name="Dear", max_subscribers=1),
             make_tier(self.creator, PriceTerms(interval="year", amount=9000, currency="USD"), name="Yearly"),
             make_tier(self.creator, monthly(0), name="Free"),
@@ -98,7 +99,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
 
     @rule(fan=FANS, which=NUMBERS, trial=st.sampled_from([None, False]))
     def somebody_subscribes(self, fan, which, trial):
-        price = self.prices[which % 4]
+        price = self.prices[which % 5]
         self.wish(
             lambda: subscribe(
                 subscriber_id=self.fans[fan].pk,
@@ -127,7 +128,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
 
     @rule(fan=FANS, which=NUMBERS)
     def a_fan_changes(self, fan, which):
-        price = self.prices[which % 4]
+        price = self.prices[which % 5]
         self.wish(
             lambda: change_price(subscription_id=self.of_fan(fan), price_id=price.pk, expected_amount=price.amount)
         )
@@ -178,6 +179,15 @@ class SubscriptionMachine(RuleBasedStateMachine):
         for work in works:
             work()
         self.collect()
+
+    @rule()
+    def an_hour_in_which_all_goes_well(self):
+        self.settle()
+        for order in self.till.chargeable():
+            if order.status == "open":
+                self.till.capture(order)
+        self.clock.shift(timedelta(hours=1))
+        self.settle()
 
     @precondition(lambda self: self.unheard)
     @rule(which=NUMBERS, again=st.booleans())
