@@ -133,6 +133,16 @@ class SubscriptionMachine(RuleBasedStateMachine):
             lambda: change_price(subscription_id=self.of_fan(fan), price_id=price.pk, expected_amount=price.amount)
         )
 
+    @rule(fan=FANS, which=NUMBERS)
+    def a_fan_comes_and_pays(self, fan, which):
+        self.somebody_subscribes(fan=fan, which=which, trial=False)
+        self.an_hour_in_which_all_goes_well()
+
+    @rule(fan=FANS)
+    def a_fan_pays_more(self, fan):
+        self.a_fan_changes(fan=fan, which=2)
+        self.an_hour_in_which_all_goes_well()
+
     @rule(fan=FANS, same=st.booleans())
     def a_fan_mends_the_payment(self, fan, same):
         if same:
