@@ -254,6 +254,8 @@ def test_an_attempt_that_lasts_longer_than_its_lease_is_not_made_by_another_too(
 
 def retry_elsewhere() -> int:
     try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '10s'")  # so that a mistake fails, and does not hang
         return Processor("tests").retry_due()
     finally:
         connection.close()
