@@ -128,7 +128,7 @@ def topics_are_as_planned() -> Iterator[Finding]:
     for change in sync_topics(cluster, apply=False):
         yield Finding(
             "topics",
-            Severity.BROKEN if change.what.startswith("create") else Severity.RISK,
+            Severity.BROKEN if change.what.startswith(("create", "cannot be created")) else Severity.RISK,
             f"{change.topic}: {change.what}",
             "a person must decide" if change.refused else "run sync_topics",
         )
