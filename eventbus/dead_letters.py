@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from uuid_utils.compat import uuid7
 
 from eventbus.models import OutboxEvent, ParkedEvent
-from eventbus.outbox import bucket_of
+from eventbus.outbox import append, bucket_of
 
 SUFFIX = ".dlq"
 MAX_HEADER = 1000  # characters of an error's text
@@ -22,7 +22,7 @@ def dead_letter_topic(topic: str) -> str:
 
 def announce(dead: ParkedEvent) -> None:
     """Publish a dead letter, in the transaction that made it one."""
-    OutboxEvent.objects.create(
+    row = OutboxEvent(
         event_id=uuid7(),
         bucket=bucket_of(dead.key),
         topic=dead_letter_topic(dead.topic),
@@ -33,6 +33,7 @@ def announce(dead: ParkedEvent) -> None:
         aggregate_id=str(dead.pk),
         sequence=0,
     )
+    append([row])
 
 
 def _reasons(dead: ParkedEvent) -> Mapping[str, str]:

@@ -1,12 +1,25 @@
-"""A Kafka message as the bus sees it, and what reading it gives: an event, or the reason why it is none."""
+"""What goes to Kafka and what comes from it; reading a message gives an event, or the reason why it is none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import msgspec
 
 from eventbus.conf import bus_settings
 from eventbus.context import EventContext
 from eventbus.events import Event, registered
 from eventbus.exceptions import DecodeError
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """A waiting event as it lies in the outbox; what carries it to Kafka never looks into its payload."""
+
+    id: int
+    bucket: int
+    topic: str
+    key: str
+    payload: bytes
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ def test_a_relay_whose_lease_was_taken_finishes_nothing(relay: Relay) -> None:
     counter = uuid4()
     count_to(1, [counter])
     owned = relay.leases.held()
-    rows = relay._fetch(list(owned))
+    rows = relay._fetch(owned)
     RelayBucket.objects.filter(bucket=bucket_of(str(counter))).update(owner=uuid4(), epoch=99)
 
     relay._finish(rows, owned)

@@ -2,14 +2,14 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from zlib import crc32
 
 from confluent_kafka import KafkaError
 
 from eventbus.kafka.connection import Connection
-from eventbus.kafka.producer import Acknowledge
-from eventbus.messages import Message
+from eventbus.kafka.outcome import Outcome
+from eventbus.messages import Message, Row
 
 PARTITIONS = 2
 
@@ -46,7 +46,7 @@ class Broker:
 
 
 class RecordingProducer:
-    """Answers like EventProducer: reports come in `wait`, and after a failure nothing more is written.
+    """Answers like EventProducer: after a failure nothing more is written.
 
     A message is `written`, or has a `lost_answer` (written, and the connection breaks before the answer), or is
     `refused` for good, or the producer is `broken` before it is written.
@@ -55,26 +55,25 @@ class RecordingProducer:
     def __init__(self, broker: Broker, connection: Connection | None = None) -> None:
         self.broker = broker
         self.connection = connection or Connection("relay")
-        self.broken = ""
-        self._reports: list[tuple[Acknowledge, KafkaError | None]] = []
 
-    def send(self, *, topic: str, key: bytes, value: bytes, headers: Mapping[str, str], done: Acknowledge) -> None:
-        if self.broken:
-            return
-        fate = self.broker.fate()
-        if fate in {"written", "lost_answer"}:
-            self.broker.append(topic, key, value, headers)
-        if fate == "written":
-            self._reports.append((done, None))
-            return
-        self.broken = fate
-        code = KafkaError.MSG_SIZE_TOO_LARGE if fate == "refused" else KafkaError._PURGE_INFLIGHT
-        self._reports.append((done, KafkaError(code)))
+    def publish(self, rows: Sequence[Row]) -> Outcome:
+        outcome = Outcome(rows)
+        for row in rows:
+            fate = self.broker.fate()
+            if fate in {"written", "lost_answer"}:
+                self.broker.append(row.topic, row.key.encode(), row.payload, row.headers)
+            if fate == "written":
+                outcome.answer(row, None)
+                continue
+            outcome.broken = fate
+            code = KafkaError.MSG_SIZE_TOO_LARGE if fate == "refused" else KafkaError._PURGE_INFLIGHT
+            outcome.answer(row, KafkaError(code))
+            break
+        return outcome
 
-    def wait(self) -> None:
-        for done, error in self._reports:
-            done(error)
-        self._reports.clear()
+    def missing(self, topics: Iterable[str]) -> list[str]:
+        """A broker in memory has every topic."""
+        return []
 
     def hear(self) -> None:
         """A broker in memory is always there."""
@@ -84,4 +83,4 @@ class RecordingProducer:
         return True
 
     def close(self) -> None:
-        self._reports.clear()
+        """Nothing is open."""
