@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from eventbus import backlog, faults, leases
 from eventbus import relay as relay_module
+from eventbus.floors import Floors
 from eventbus.messages import Row
 from eventbus.models import OutboxEvent
 from eventbus.outbox import publish, publish_in_turn
@@ -54,18 +55,28 @@ class CursorRelay(Relay):
         return rows
 
 
+class InheritedFloors(Floors):
+    """Floors that no lease and no connection makes anybody forget."""
+
+    def forget(self) -> None:
+        pass
+
+    def above(self, owned: Mapping[int, int]) -> list[int]:
+        return [self._floors.get(bucket, 0) for bucket in owned]
+
+
 class HastyRelay(Relay):
     """Wrong on purpose: raises a bucket's floor, and its successor's, to what it deleted, whoever may still write."""
 
-    deleted: ClassVar[dict[int, int]] = {}
+    floors: ClassVar[InheritedFloors] = InheritedFloors()
 
-    def _fetch(self, owned: Mapping[int, int]) -> list[Row]:
-        self.backlog.floors._floors.update(self.deleted)
-        return super()._fetch(owned)
+    def __init__(self) -> None:
+        super().__init__()
+        self.backlog.floors = self.floors
 
     def _finish(self, rows: Sequence[Row], owned: Mapping[int, int]) -> None:
         super()._finish(rows, owned)
-        self.deleted.update({row.bucket: row.id for row in rows})
+        self.floors._floors.update({row.bucket: row.id for row in rows})
 
 
 def lock_and_count(key: UUID) -> int:
