@@ -83,6 +83,20 @@ class OutboxEventAdmin(ReadOnlyAdmin):
         *("id", "event_id", "topic", "key", "aggregate_type", "aggregate_id", "sequence", "bucket", "created_at"),
         *("readable_headers", "readable_payload"),
     )
+    actions = ("hold",)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may hold a key: whoever may change held keys."""
+        return request.user.has_perm("eventbus.change_heldkey")
+
+    @admin.action(description="Hold the keys of the selected events", permissions=["operate"])
+    @asks_why("No event of these keys will be published until they are released under Held keys.")
+    def hold(self, request: HttpRequest, queryset: QuerySet[OutboxEvent], reason: str) -> None:
+        """Keep them in."""
+        places = sorted(set(queryset.values_list("topic", "key")))
+        for topic, key in places:
+            operators.hold_key(topic=topic, key=key, actor=actor(request), reason=reason)
+        self.message_user(request, f"Keys held: {len(places)}.", messages.SUCCESS)
 
     @admin.display(description="headers")
     def readable_headers(self, row: OutboxEvent) -> SafeString:
@@ -183,7 +197,7 @@ def the_dead(queryset: QuerySet[ParkedEvent]) -> tuple[list[ParkedEvent], int]:
 
 @admin.register(HeldKey)
 class HeldKeyAdmin(ReadOnlyAdmin):
-    """Keys whose next event the broker refuses."""
+    """Keys whose next event the broker refuses, or that a person holds."""
 
     list_display = ("topic", "key", "outbox_id", "reason", "held_at")
     list_filter = ("topic",)
@@ -195,22 +209,22 @@ class HeldKeyAdmin(ReadOnlyAdmin):
         """Who may release and skip: whoever may change held keys."""
         return request.user.has_perm("eventbus.change_heldkey")
 
-    @admin.action(description="Try the refused events again", permissions=["operate"])
+    @admin.action(description="Release the selected keys", permissions=["operate"])
     def release(self, request: HttpRequest, queryset: QuerySet[HeldKey]) -> None:
         """Let the relay try again."""
         chosen = list(queryset)
         for held in chosen:
             operators.release_key(held, actor=actor(request), reason="from the admin")
-        self.message_user(request, f"Refused events that will be tried again: {len(chosen)}.", messages.SUCCESS)
+        self.message_user(request, f"Keys released, they go on: {len(chosen)}.", messages.SUCCESS)
 
-    @admin.action(description="Skip the refused events for ever", permissions=["operate"])
+    @admin.action(description="Skip the first event of the selected keys for ever", permissions=["operate"])
     @asks_why("These events will never be published: every room that reads them misses one of their sequence.")
     def skip(self, request: HttpRequest, queryset: QuerySet[HeldKey], reason: str) -> None:
         """Take them out of the outbox."""
         chosen = list(queryset)
         for held in chosen:
             operators.skip_event(held, actor=actor(request), reason=reason)
-        self.message_user(request, f"Refused events skipped, their keys go on: {len(chosen)}.", messages.SUCCESS)
+        self.message_user(request, f"Events skipped, their keys go on: {len(chosen)}.", messages.SUCCESS)
 
 
 @admin.register(RelayBucket)
