@@ -78,7 +78,8 @@ class Relay:
     def drain(self) -> int:
         """Publish until nothing that this relay may publish is left; the number of events published.
 
-        Raises BrokerUnavailableError, and BrokerRefusedError when topics are left that it may not write to.
+        Raises BrokerUnavailableError, and BrokerRefusedError when topics are left that it may not write to, or that the
+        broker does not have.
         """
         self.leases.start()
         try:
@@ -90,6 +91,8 @@ class Relay:
             self._close()
         if self._denied.topics:
             raise BrokerRefusedError(cannot_write(self._denied.topics))
+        if self._missing.topics:
+            raise BrokerRefusedError(self.connection.lacking)
         return self.published
 
     def round(self) -> int:
@@ -191,7 +194,7 @@ class Relay:
         if any(error is None for error in outcome.answers.values()):
             self.connection.is_up()
             self._denied.something_went()
-        self._missing.vanished(outcome.missing())
+        self._missing.vanished({row.topic for row in rows} if outcome.broken else outcome.missing())
         if outcome.broken:
             self._give_up(producer, outcome.broken)
         return outcome

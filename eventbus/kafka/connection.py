@@ -96,8 +96,9 @@ class Connection:
 
     def lacks(self, topics: Sequence[str]) -> None:
         """The connection stands, but these topics are not there; none when they all are."""
-        reason = f"the topics {', '.join(topics)} do not exist, sync_topics makes them: their events wait, others go on"
-        reason = reason if topics else ""
+        reason = ""
+        if topics:
+            reason = f"sync_topics has to make the topics {', '.join(topics)}: their events wait, those of others go on"
         if reason and reason != self.lacking:
             logger.warning("%s: waiting for topics: %s", self.who, reason)
         if self.lacking and not reason:

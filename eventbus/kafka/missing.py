@@ -34,7 +34,7 @@ class MissingTopics:
         return missing
 
     def vanished(self, topics: set[str]) -> None:
-        """The broker had these and says now that it does not: ask before sending to them again."""
+        """The broker had these and may not have them any more: ask before sending to them again."""
         self._there -= topics
 
     def ask_again(self, producer: EventProducer) -> None:
