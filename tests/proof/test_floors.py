@@ -1,23 +1,20 @@
 """Where a fetch may begin: never above a row that can still appear, and high enough that deleted rows cost nothing."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 from django.db import connection, transaction
 
 from eventbus import backlog, operators
 from eventbus import relay as relay_module
-from eventbus.backlog import FETCH
-from eventbus.kafka.outcome import Outcome
-from eventbus.messages import Row
 from eventbus.models import HeldKey, OutboxEvent
 from eventbus.outbox import publish
 from eventbus.relay import Relay
 from tests.eventbus.sample import Counted
+from tests.proof.queue import Acknowledging, fetch_plan, fill, pages
 
 DELETED = 200_000
 INSERT = """
@@ -25,30 +22,8 @@ INSERT INTO eventbus_outboxevent
        (id, event_id, bucket, topic, key, payload, headers, aggregate_type, aggregate_id, sequence)
 VALUES (%s, gen_random_uuid(), 0, 'sample.counted', 'late', '', '{}', 'counter', 'late', 0)
 """
-FILL = """
-INSERT INTO eventbus_outboxevent
-       (event_id, bucket, topic, key, payload, headers, aggregate_type, aggregate_id, sequence)
-SELECT gen_random_uuid(), 0, 'sample.counted', n::text, '', '{}', 'counter', n::text, 0 FROM generate_series(1, %s) AS n
-"""
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
-
-
-class Acknowledging:
-    """A producer whose broker takes everything and keeps nothing but the keys."""
-
-    def __init__(self, connection: Any = None) -> None:
-        self.keys: list[str] = []
-
-    def publish(self, rows: Sequence[Row]) -> Outcome:
-        self.keys += [row.key for row in rows]
-        return Outcome(rows, answers=dict.fromkeys([row.id for row in rows]))
-
-    def missing(self, topics: Iterable[str]) -> list[str]:
-        return []
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -90,15 +65,6 @@ def rounds_with_work(relay: Relay, number: int = 4) -> None:
     for _ in range(number):
         publish_some(uuid4())
         assert relay.round() > 0
-
-
-def pages_read(floor: int) -> int:
-    """The pages that the relay's fetch touches when it begins there."""
-    connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + FETCH, [[0], [floor], [], 1000], binary=True)
-        [[[plan]]] = cursor.fetchall()
-    return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])
 
 
 def test_a_floor_rises_behind_what_was_deleted(relay: Relay) -> None:
@@ -162,13 +128,12 @@ def test_publish_has_its_transaction_id_before_it_draws_a_row_id(relay: Relay) -
 def test_under_a_held_snapshot_a_fetch_does_not_pay_for_what_was_deleted(relay: Relay) -> None:
     snapshot = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM eventbus_outboxevent")
     with another_transaction(*snapshot):
-        with connection.cursor() as cursor:
-            cursor.execute(FILL, [DELETED])
+        fill(DELETED, buckets=1)
         while relay.round():
             pass
         assert relay.published == DELETED
         rounds_with_work(relay)
         publish_some(*(uuid4() for _ in range(100)))
 
-        assert pages_read(0) > DELETED // 100
-        assert pages_read(floor_of(relay)) < DELETED // 1000
+        assert pages(fetch_plan(buckets=1, floors=[0], per_bucket=1000)) > DELETED // 100
+        assert pages(fetch_plan(buckets=1, floors=[floor_of(relay)], per_bucket=1000)) < DELETED // 1000
