@@ -57,6 +57,7 @@ class BusSettings:
     relay_batch_min: int = 200
     relay_batch_max: int = 4000
     relay_idle_seconds: float = 0.02
+    relay_wake: str = "poll"  # or "notify": publish() rings, and an idle relay waits for that
     delivery_timeout_seconds: float = 30.0
     compression: str = "none"  # the one that every client can read: kafkajs knows only gzip besides, and gzip is slow
 
@@ -82,6 +83,8 @@ class BusSettings:
             raise ImproperlyConfigured(
                 "EVENTBUS['group_protocol'] (KAFKA_GROUP_PROTOCOL) must be 'consumer' or 'classic'"
             )
+        if self.relay_wake not in {"poll", "notify"}:
+            raise ImproperlyConfigured("EVENTBUS['relay_wake'] (EVENTBUS_RELAY_WAKE) must be 'poll' or 'notify'")
         for name in ("buckets", "partitions", "replication_factor", "consumer_batch", "retry_attempts"):
             if getattr(self, name) < 1:
                 raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be at least 1")

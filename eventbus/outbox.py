@@ -17,19 +17,24 @@ from eventbus.events import Event, EventSpec, spec_of
 from eventbus.exceptions import OutsideTransactionError, OversizedEventError, PublishError
 from eventbus.models import OutboxEvent
 
+CHANNEL = "eventbus_outbox"
 LOCK_SPACE = 0x7473  # the first key of our two-key advisory locks, so that they meet nobody else's
 
 # What happens before the rows' ids are drawn. The transaction gets its own id first: a relay that has seen every older
 # transaction end knows then that no lower row id can appear any more (eventbus/floors.py).
-BEGIN = "ready AS MATERIALIZED (SELECT pg_current_xact_id())"
+BEGIN = "ready AS MATERIALIZED (SELECT pg_current_xact_id()), {bell}"
 BEGIN_IN_TURN = """
 turns AS MATERIALIZED (SELECT pg_advisory_xact_lock(%s, number) FROM unnest(%s::int4[]) AS number),
-ready AS MATERIALIZED (SELECT count(*), pg_current_xact_id() FROM turns)"""
+ready AS MATERIALIZED (SELECT count(*), pg_current_xact_id() FROM turns), {bell}"""
+BELLS = {
+    "poll": "bell AS (SELECT 1)",
+    "notify": f"bell AS MATERIALIZED (SELECT pg_notify('{CHANNEL}', ''))",  # heard at the commit, once for all its rows
+}
 INSERT = """INSERT INTO eventbus_outboxevent
        (event_id, bucket, topic, key, payload, headers, aggregate_type, aggregate_id, sequence)
   WITH {begin}
 SELECT e.event_id, e.bucket, e.topic, e.key, e.payload, e.headers::jsonb, e.aggregate_type, e.aggregate_id, e.sequence
-  FROM ready,
+  FROM ready, bell,
        unnest(%s::uuid[], %s::int2[], %s::text[], %s::text[], %s::bytea[], %s::text[],
               %s::text[], %s::text[], %s::int8[]) WITH ORDINALITY
     AS e(event_id, bucket, topic, key, payload, headers, aggregate_type, aggregate_id, sequence, number)
@@ -93,7 +98,8 @@ def _insert(begin: str, parameters: list[int | list[int]], rows: Sequence[Outbox
         strict=True,
     )
     with connection.cursor() as cursor:
-        cursor.execute(INSERT.format(begin=begin), [*parameters, *map(list, columns)])
+        bell = BELLS[bus_settings().relay_wake]
+        cursor.execute(INSERT.format(begin=begin.format(bell=bell)), [*parameters, *map(list, columns)])
 
 
 def _turn_of(row: OutboxEvent) -> int:

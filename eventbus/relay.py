@@ -32,6 +32,7 @@ from eventbus.leases import Leases
 from eventbus.messages import Row
 from eventbus.models import HeldKey, OutboxEvent
 from eventbus.processing import DatabaseUnavailableError, guarded
+from eventbus.waking import waking
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Relay:
         self._per_bucket = self._least = max(1, self.settings.relay_batch_min // self.settings.buckets)
         self._looked_at = 0.0
         self._stop = threading.Event()
+        self._waking = waking(self._stop)
 
     def stop(self, *_: object) -> None:
         """Finish the round at hand, hand the buckets over, and return from run()."""
@@ -169,7 +171,8 @@ class Relay:
         producer.hear()
         if not self.connection.is_made:
             return 0.2 if producer.is_reachable() else 1.0
-        return self.settings.relay_idle_seconds
+        self._waking.wait()
+        return 0.0
 
     def _connected(self) -> EventProducer:
         if self._producer is None:

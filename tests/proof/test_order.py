@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def counters(bus: Any) -> Iterator[None]:
     """The aggregates' table, and leases that run out while one looks."""
     bus.EVENTBUS = {**bus.EVENTBUS, "lease_seconds": 0.6, "relay_batch_min": 32, "brokers": "nowhere:9"}
+    bus.EVENTBUS["relay_idle_seconds"] = 0.005
     bus.EVENTBUS["buckets"] = 3  # one for each relay, so that keys which share one are common
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS proof_counter (id uuid PRIMARY KEY, number int NOT NULL)")
