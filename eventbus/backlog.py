@@ -5,6 +5,7 @@ pairs of (bucket, id), because only the index on both can answer that: asked for
 planner at times walks the primary key and throws the other buckets' rows away.
 """
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -43,6 +44,16 @@ DELETE FROM eventbus_outboxevent o
 LOOK = "SELECT pg_snapshot_xmin(s)::text::int8, pg_snapshot_xmax(s)::text::int8 FROM pg_current_snapshot() AS s"
 
 _headers = msgspec.json.Decoder(dict[str, str])
+
+
+def _read_headers(text: str) -> dict[str, str]:
+    """Headers as publish() writes them; what another hand wrote and is not text travels as its JSON."""
+    try:
+        return _headers.decode(text)
+    except msgspec.ValidationError:
+        found = json.loads(text)
+        named = found if isinstance(found, dict) else {"headers": found}
+        return {name: value if isinstance(value, str) else json.dumps(value) for name, value in named.items()}
 
 
 class Backlog:
@@ -92,9 +103,8 @@ class Backlog:
             bounds = [list(owned), self.floors.above(owned)]
             cursor.execute(FETCH, [*bounds, list(without), per_bucket], binary=True)
             found = cursor.fetchall()
-        decode = _headers.decode
         rows = [
-            Row(row_id, bucket, topic, key, payload, decode(headers))
+            Row(row_id, bucket, topic, key, payload, _read_headers(headers))
             for row_id, bucket, topic, key, payload, headers, _ in found
         ]
         return rows, bool(found) and found[0][-1]

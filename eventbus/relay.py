@@ -113,7 +113,8 @@ class Relay:
                 self._finish(acknowledged, owned)
             for row, reason in refused:
                 self._hold(row, reason)
-        if outcome.rows and not acknowledged and not refused and not self._is_denied(outcome):
+        is_denied = self._is_denied(outcome)
+        if outcome.rows and not acknowledged and not refused and not is_denied:
             raise BrokerUnavailableError(self.connection.refusal or outcome.trouble())
         self._adapt(rows)
         self.published += len(acknowledged)

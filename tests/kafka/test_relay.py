@@ -181,6 +181,17 @@ def test_a_key_held_by_hand_stays_until_it_is_released_and_others_go(relay: Rela
     assert on_the_topic() == {str(stopped): [1, 2], str(other): [1, 2]}
 
 
+def test_headers_of_another_hand_travel_as_their_json_and_block_nothing(relay: Relay) -> None:
+    counter = uuid4()
+    count_to(1, [counter, uuid4()])
+    OutboxEvent.objects.filter(key=str(counter)).update(headers={"text": "as it is", "number": 1, "nothing": None})
+
+    assert relay.round() == 2
+
+    sent = {message.key: message.headers for message in tail(["sample.counted"], from_beginning=True, stop=after(1.5))}
+    assert sent[str(counter).encode()] == {"text": "as it is", "number": "1", "nothing": "null"}
+
+
 def test_a_relay_whose_lease_was_taken_finishes_nothing(relay: Relay) -> None:
     counter = uuid4()
     count_to(1, [counter])
