@@ -56,7 +56,7 @@ class BusSettings:
     lease_seconds: float = 10.0
     relay_batch_min: int = 200
     relay_batch_max: int = 4000
-    relay_idle_seconds: float = 0.02
+    relay_idle_seconds: float = 0.02  # the longest pause between two looks at an empty outbox
     relay_wake: str = "poll"  # or "notify": publish() rings, and an idle relay waits for that
     delivery_timeout_seconds: float = 30.0
     compression: str = "none"  # the one that every client can read: kafkajs knows only gzip besides, and gzip is slow

@@ -142,7 +142,10 @@ class Relay:
         except BrokerUnavailableError as error:
             metrics.relay_troubles.labels("kafka").inc()
             return self._wait_for_broker(error)
-        return 0.0 if done else self._idle()
+        if not done:
+            return self._idle()
+        self._waking.worked()
+        return 0.0
 
     def _look(self) -> None:
         """Measure what waits, every few seconds, when somebody can read it."""

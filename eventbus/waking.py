@@ -9,18 +9,27 @@ from eventbus.conf import bus_settings
 from eventbus.outbox import CHANNEL
 from eventbus.processing import DatabaseUnavailableError, guarded
 
+SOON_SECONDS = 0.005  # the pause right after there was work: more of it tends to follow
+GROWTH = 1.1  # of the pause, for each time there was none
 WITHOUT_BELL_SECONDS = 1.0  # a bell may be lost with its connection, and leases change hands silently
 
 
 class Poll:
-    """Ask again after `relay_idle_seconds`."""
+    """Ask again: 5 ms after there was work, then more and more seldom, every `relay_idle_seconds` in the end."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
+        self._longest = bus_settings().relay_idle_seconds
+        self._pause = self._longest
+
+    def worked(self) -> None:
+        """There was work just now."""
+        self._pause = min(SOON_SECONDS, self._longest)
 
     def wait(self) -> None:
         """Until it is time to ask, or to stop."""
-        self._stop.wait(bus_settings().relay_idle_seconds)
+        self._stop.wait(self._pause)
+        self._pause = min(self._pause * GROWTH, self._longest)
 
 
 class Bell:
@@ -29,6 +38,9 @@ class Bell:
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._listening: object = None
+
+    def worked(self) -> None:
+        """What was published meanwhile has rung, or will."""
 
     def wait(self) -> None:
         """Until somebody has published, or for a second; a bell that rang during the last round counts."""

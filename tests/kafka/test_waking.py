@@ -19,6 +19,33 @@ from tests.eventbus.sample import Counted
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 
+class Clockless(threading.Event):
+    """Remembers how long it was waited for, and waits for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout or 0.0)
+        return False
+
+
+def test_polling_is_quick_after_work_and_slows_down_to_its_setting(bus: Any) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "relay_idle_seconds": 0.02}
+    clock = Clockless()
+    poll = waking.waking(clock)
+    for _ in range(3):
+        poll.wait()
+    poll.worked()
+    for _ in range(30):
+        poll.wait()
+
+    assert clock.waited[:4] == [0.02, 0.02, 0.02, 0.005]
+    assert clock.waited[3:] == sorted(clock.waited[3:])
+    assert clock.waited[-1] == 0.02
+
+
 @pytest.fixture
 def relay(bus: Any, builtin: BuiltinBroker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
     """A relay that hears nothing but the bell for five minutes."""
