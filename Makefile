@@ -9,7 +9,7 @@ ARGS ?=
 # Checks and tests decide by themselves what they run against; a developer's shell must not.
 PRODUCTION := env -u DJANGO_SETTINGS_MODULE $$(grep -v '^\#' deploy/placeholder.env) $(PYTHON)
 
-.PHONY: help setup tools demo test check up down lock clean
+.PHONY: help setup tools demo test chaos check up down lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/make \1\t\2/' | expand -t 14
@@ -26,11 +26,16 @@ demo: setup  ## Tell the whole story on a fresh stack, without Docker; ARGS=--ka
 	@echo "demo: a fresh stack, then the story, then everything is stopped"
 	@$(PYTHON) -m devstack demo $(ARGS)
 
-tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, a Kafka client in another language
+tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, Toxiproxy, a Kafka client in another language
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
 		echo "tools: Apache Kafka's jars"; $(PYTHON) -m devstack.kafka_jars; \
 	else \
 		echo "tools: no java and mvn (17 or newer; Debian: apt install maven): the tests on Apache Kafka will be skipped"; \
+	fi
+	@if command -v go >/dev/null; then \
+		echo "tools: Toxiproxy"; $(PYTHON) -m devstack.toxiproxy; \
+	else \
+		echo "tools: no go (Debian: apt install golang-go): the tests with a bad network will be skipped"; \
 	fi
 	@if command -v npm >/dev/null; then \
 		for folder in $(NODE_TOOLS); do \
@@ -43,6 +48,10 @@ tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, a Kaf
 test: tools  ## Run the tests on every core; ARGS are pytest's
 	@echo "test: the whole suite, in random order"
 	@.venv/bin/pytest -n auto --dist loadgroup -rs $(ARGS)
+
+chaos: tools  ## Break everything at random under load, then count the effects; ARGS="--minutes=30 --seed=1"
+	@echo "chaos: three real brokers, a bad network, kill -9; then every effect must be there once and in order"
+	@$(PYTHON) -m tests.chaos $(ARGS)
 
 check: setup  ## Lint, types, import rules, migrations, API schema, events, production settings, compose file
 	@echo "check: lint"

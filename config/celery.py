@@ -36,6 +36,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "collect unused media": every(10 * MINUTES, "media.tasks.collect_garbage"),
     "sweep stray files": every(60 * MINUTES, "media.tasks.sweep_stray_files"),
     "prune the inbox": every(60 * MINUTES, "eventbus.tasks.prune_inbox"),
+    "keep the journal's partitions": every(60 * MINUTES, "eventbus.tasks.keep_journal_partitions"),
     "prune idempotency records": every(60 * MINUTES, "api.tasks.prune_idempotency_records"),
     "forget expired tokens": every(60 * MINUTES, "accounts.tasks.forget_expired_tokens"),
     "forget expired sessions": every(60 * MINUTES, "accounts.tasks.forget_expired_sessions"),

@@ -1,8 +1,13 @@
 """How content answers the other rooms, and its own readers."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from content.events import CommentCreated, PostLiked, PostUnliked
+from content.models import Entitlement, LikeSignal, MediaRef, PostTip, TierRef
 from content.services import entitlements, references, tips, trending
-from eventbus.handlers import handles
+from eventbus.handlers import handles, handles_many
+from eventbus.rebuild.projections import projection
 from media.events import MediaDeleted, MediaKind, MediaProcessed, MediaUploaded, ProcessingStatus
 from payments.events import PaymentKind, PaymentRefunded, PostPurchased, TipSent
 from subscriptions.events import (
@@ -73,9 +78,10 @@ def record_tip(event: TipSent) -> None:
 @handles(PaymentRefunded)
 def revoke_refunded_purchase(event: PaymentRefunded) -> None:
     """Close a post whose price went back."""
-    if event.kind is PaymentKind.POST_PURCHASE and event.revoke_access:
+    purchase_id = refunded_purchase(event)
+    if purchase_id and event.revoke_access:
         entitlements.revoke_purchase(
-            purchase_id=event.metadata.purchase_id or event.reference_id or event.payment_id,
+            purchase_id=purchase_id,
             user_id=event.payer_id,
             post_id=event.metadata.post_id,
             revoked_at=event.refunded_at,
@@ -85,8 +91,8 @@ def revoke_refunded_purchase(event: PaymentRefunded) -> None:
 @handles(PaymentRefunded)
 def record_tip_refund(event: PaymentRefunded) -> None:
     """Count what went back of a tip that was given for a post."""
-    tip_id = event.metadata.tip_id or event.reference_id
-    if event.kind is PaymentKind.TIP and tip_id and event.metadata.post_id and event.currency:
+    tip_id = refunded_tip(event)
+    if tip_id and event.metadata.post_id and event.currency:
         tips.record_tip_refund(
             tip_id=tip_id,
             post_id=event.metadata.post_id,
@@ -95,6 +101,20 @@ def record_tip_refund(event: PaymentRefunded) -> None:
             currency=event.currency,
             refunded_total=event.refunded_total,
         )
+
+
+def refunded_purchase(event: PaymentRefunded) -> UUID | None:
+    """The purchase that was refunded, if it was one; another producer may only know its payment."""
+    if event.kind is not PaymentKind.POST_PURCHASE:
+        return None
+    return event.metadata.purchase_id or event.reference_id or event.payment_id
+
+
+def refunded_tip(event: PaymentRefunded) -> UUID | None:
+    """The tip that was refunded, if it was one."""
+    if event.kind is not PaymentKind.TIP:
+        return None
+    return event.metadata.tip_id or event.reference_id
 
 
 @handles(MediaUploaded)
@@ -134,19 +154,57 @@ def drop_media(event: MediaDeleted) -> None:
     )
 
 
-@handles(PostLiked)
-def note_like(event: PostLiked) -> None:
-    """Let a like count for trending."""
-    trending.note_like(post_id=event.post_id, user_id=event.user_id, revision=event.revision, active=True)
+@handles_many(PostLiked, PostUnliked)
+def note_likes(events: Sequence[PostLiked | PostUnliked]) -> None:
+    """Let likes count for trending, and those that were taken back no longer."""
+    trending.note_likes(
+        signals=[
+            LikeSignal(
+                post_id=event.post_id,
+                user_id=event.user_id,
+                revision=event.revision,
+                active=isinstance(event, PostLiked),
+            )
+            for event in events
+        ]
+    )
 
 
-@handles(PostUnliked)
-def note_unlike(event: PostUnliked) -> None:
-    """Let a like that was taken back no longer count for trending."""
-    trending.note_like(post_id=event.post_id, user_id=event.user_id, revision=event.revision, active=False)
+@handles_many(CommentCreated)
+def note_comments(events: Sequence[CommentCreated]) -> None:
+    """Let comments count for trending."""
+    trending.note_comments(post_ids=[event.post_id for event in events])
 
 
-@handles(CommentCreated)
-def note_comment(event: CommentCreated) -> None:
-    """Let a comment count for trending."""
-    trending.note_comments(post_id=event.post_id)
+# What `manage.py rebuild_projection` can build anew from the journal.
+projection("tiers", TierRef, key="tier_id", fed_by={keep_tier: "tier_id"}, begins_with=TierCreated)
+projection(
+    "files",
+    MediaRef,
+    key="media_id",
+    fed_by={keep_uploaded_media: "media_id", keep_processed_media: "media_id", drop_media: "media_id"},
+    begins_with=MediaUploaded,
+)
+projection(
+    "subscriptions",
+    Entitlement,
+    key="source_id",
+    kind=Entitlement.Kind.SUBSCRIPTION,
+    fed_by={follow_subscription: "subscription_id"},
+    begins_with=SubscriptionCreated,
+)
+projection(
+    "purchases",
+    Entitlement,
+    key="source_id",
+    kind=Entitlement.Kind.PURCHASE,
+    fed_by={grant_purchase: "source_id", revoke_refunded_purchase: refunded_purchase},
+    begins_with=PostPurchased,
+)
+projection(
+    "tips",
+    PostTip,
+    key="tip_id",
+    fed_by={record_tip: "tip_id", record_tip_refund: refunded_tip},
+    begins_with=TipSent,
+)

@@ -1,11 +1,12 @@
 """What content knows of the other rooms: rows that only their events write, the newest snapshot winning."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q, TextChoices
 from uuid_utils.compat import uuid7
 
@@ -208,6 +209,28 @@ class PostTip(models.Model):
         return f"{self.amount} {self.currency}"
 
 
+KEEP_NEWEST_SIGNALS = """
+INSERT INTO content_likesignal AS kept (post_id, user_id, revision, active)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::int[], %s::bool[])
+ON CONFLICT (post_id, user_id) DO UPDATE SET revision = excluded.revision, active = excluded.active
+ WHERE kept.revision < excluded.revision
+"""
+
+
+class LikeSignalQuerySet(models.QuerySet["LikeSignal"]):
+    """Rows that follow readers' likes."""
+
+    def keep_newest(self, signals: Iterable["LikeSignal"]) -> None:
+        """Store the signals, at most one for each reader of a post, unless newer ones are here: one statement.
+
+        They are written in the order of their key, so two who write at once never wait for each other in a circle.
+        """
+        rows = sorted(signals, key=lambda signal: (signal.post_id, signal.user_id))
+        columns = [[getattr(row, name) for row in rows] for name in ("post_id", "user_id", "revision", "active")]
+        with connection.cursor() as cursor:
+            cursor.execute(KEEP_NEWEST_SIGNALS, columns)
+
+
 class LikeSignal(models.Model):
     """Content's own likes as its events told them: what trending counts. The highest revision holds."""
 
@@ -215,6 +238,8 @@ class LikeSignal(models.Model):
     user_id = models.UUIDField()
     revision = models.IntegerField()
     active = models.BooleanField()
+
+    objects = LikeSignalQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [

@@ -53,8 +53,15 @@ def consumers() -> str:
     """Why a room is not consumed for: its process is missing below the supervisor."""
     commands = [command for file in Path("/proc").glob("[0-9]*/cmdline") if (command := words_of(file))]
     running = {command[-1] for command in commands if "run_consumers" in command}
-    missing = [room for room in ROOMS if room not in running]
+    readers = (*ROOMS, "journal") if is_true(os.environ.get("EVENTBUS_JOURNAL", "")) else ROOMS
+    missing = [reader for reader in readers if reader not in running]
     return f"no consumer for {', '.join(missing)}" if missing else ""
+
+
+def is_true(value: str) -> bool:
+    """Whether the settings take this variable for a yes."""
+    word = value.strip().lower()
+    return int(word) != 0 if word.isdecimal() else word in {"true", "on", "ok", "y", "yes"}
 
 
 def words_of(file: Path) -> list[str]:

@@ -38,3 +38,7 @@ class KafkaUnavailableError(DevstackError):
 
 class BuiltinBrokerError(DevstackError):
     """The built-in broker refused a request or could not start."""
+
+
+class ToxiproxyError(DevstackError):
+    """Toxiproxy cannot be built here, or refused a request."""

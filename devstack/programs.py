@@ -100,4 +100,4 @@ def topic_plan(*, project: Path, environment: Mapping[str, str]) -> dict[str, in
     )
     if result.returncode != 0:
         raise ProcessFailedError("sync_topics --plan failed", result.stderr.splitlines()[-15:])
-    return {name: int(partitions) for name, partitions in map(str.split, result.stdout.splitlines())}
+    return {name: int(partitions) for name, partitions, *_ in map(str.split, result.stdout.splitlines())}

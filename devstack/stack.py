@@ -152,6 +152,7 @@ class Stack:
             "CELERY_BROKER_URL": "filesystem://",
             "CELERY_FILESYSTEM_DIRECTORY": str(celery),
             "MEDIA_ROOT": str(media),
+            "EVENTBUS_JOURNAL": os.environ.get("EVENTBUS_JOURNAL", "true"),
             "SECRET_KEY": self.directory.secret_key(),
             "PYTHONUNBUFFERED": "1",
         }

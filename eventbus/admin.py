@@ -11,20 +11,31 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from eventbus import operators, parking
+from eventbus import breaker, operators, parking
 from eventbus.conf import bus_settings
 from eventbus.events import registered
+from eventbus.exceptions import EventBusError
+from eventbus.journal.story import answers, link_to_story, link_to_whole_story, linked_events, story_of
 from eventbus.models import (
+    BreakerRule,
+    ConsumerWorker,
     HeldKey,
     InboxEvent,
+    JournalEvent,
     OperatorAction,
     OutboxEvent,
     ParkedEvent,
+    PausedTopic,
     RelayBucket,
     RelayWorker,
+    Replay,
 )
 from eventbus.outbox import topic_of
 from eventbus.pages import ReadOnlyAdmin, asks_why
+from eventbus.replay.pages import ReplayForm, replay_rows
+
+MOST_RETRIED = 1000
+RETRIED_A_SECOND = 50.0
 
 
 class KnownGroupFilter(admin.SimpleListFilter):
@@ -124,11 +135,12 @@ class ParkedEventAdmin(ReadOnlyAdmin):
     """Events that could not be handled, and those behind them; dead letters wait for a person."""
 
     list_display = ("id", "state", "group", "topic", "key", "attempts", "short_error", "parked_at", "next_attempt_at")
-    list_filter = ("state", "group", "topic", "error_class")
+    list_filter = ("state", "group", "topic", "error_class", "parked_at")
     search_fields = ("event_id__exact", "key__exact", "error")
     actions = ("retry_dead", "discard_dead")
     fields = (
-        *("state", "group", "topic", "partition", "offset", "key", "of_this_key", "event_id", "attempts"),
+        *("state", "group", "topic", "partition", "offset", "key", "of_this_key", "event_id", "story"),
+        *("attempts", "crashes"),
         *("parked_at", "next_attempt_at", "error_class", "error", "readable_traceback"),
         *("readable_headers", "readable_payload"),
     )
@@ -137,6 +149,11 @@ class ParkedEventAdmin(ReadOnlyAdmin):
     def short_error(self, row: ParkedEvent) -> str:
         """The error without its module."""
         return row.error_class.rpartition(".")[2] or "-"
+
+    @admin.display(description="its story")
+    def story(self, row: ParkedEvent) -> SafeString | str:
+        """The way to what caused it and who has handled it."""
+        return link_to_story(event_id=row.event_id)
 
     @admin.display(description="behind it")
     def of_this_key(self, row: ParkedEvent) -> SafeString:
@@ -166,10 +183,12 @@ class ParkedEventAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Retry the selected dead letters", permissions=["operate"])
     def retry_dead(self, request: HttpRequest, queryset: QuerySet[ParkedEvent]) -> None:
-        """Give them a new set of attempts."""
-        dead, others = the_dead(queryset)
-        for parked in dead:
-            parking.retry(parked, actor=actor(request), reason="from the admin")
+        """Give them a new set of attempts, so many a second and the rest another time."""
+        dead, others = the_dead(queryset.order_by("id")[: MOST_RETRIED + 1])
+        if len(dead) + others > MOST_RETRIED:
+            self.message_user(request, f"Choose at most {MOST_RETRIED} at a time; nothing was done.", messages.ERROR)
+            return
+        parking.retry_all(dead, per_second=RETRIED_A_SECOND, actor=actor(request), reason="from the admin")
         self.tell(request, f"Dead letters that will be tried again: {len(dead)}.", others)
 
     @admin.action(description="Discard the selected dead letters", permissions=["operate"])
@@ -225,6 +244,132 @@ class HeldKeyAdmin(ReadOnlyAdmin):
         for held in chosen:
             operators.skip_event(held, actor=actor(request), reason=reason)
         self.message_user(request, f"Events skipped, their keys go on: {len(chosen)}.", messages.SUCCESS)
+
+
+@admin.register(JournalEvent)
+class JournalEventAdmin(ReadOnlyAdmin):
+    """Every message as it came, and its story: found by event id, key or correlation id."""
+
+    list_display = ("id", "time", "topic", "key", "event_id", "causation_id")
+    list_filter = (KnownTopicFilter,)
+    search_fields = ("event_id__exact", "key__exact", "correlation_id__exact")
+    search_help_text = "An event's id, its key, or the correlation id of a whole story."
+    actions = ("replay",)
+    fields = (
+        *("id", "time", "recorded_at", "topic", "partition", "offset", "key", "event_id", "whole_story"),
+        *("caused_by", "has_caused", "answered_by", "delivered_as", "readable_headers", "readable_payload"),
+    )
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> JournalEvent | None:
+        """The event, with its story beside it."""
+        event: JournalEvent | None = super().get_object(request, object_id, from_field)
+        if event is not None:
+            event.story = story_of(event)  # type: ignore[attr-defined]  # for the columns below, asked once
+        return event
+
+    @admin.display(description="whole story")
+    def whole_story(self, row: JournalEvent) -> SafeString:
+        """Everything with its correlation id."""
+        return link_to_whole_story(row)
+
+    @admin.display(description="caused by")
+    def caused_by(self, row: Any) -> SafeString | str:
+        """The event whose handler published it; another id is that of a request."""
+        return linked_events(row.story.causes) if row.story.causes else row.causation_id or "-"
+
+    @admin.display(description="has caused")
+    def has_caused(self, row: Any) -> SafeString | str:
+        """What its handlers published."""
+        return linked_events(row.story.effects)
+
+    @admin.display(description="taken by")
+    def answered_by(self, row: Any) -> SafeString | str:
+        """The groups that have taken care of it, and where it is stuck."""
+        return answers(row.story)
+
+    @admin.display(description="also delivered as")
+    def delivered_as(self, row: Any) -> SafeString | str:
+        """Other messages with the same event: a relay that was killed sends again what it cannot know of."""
+        return linked_events(row.story.copies)
+
+    @admin.display(description="headers")
+    def readable_headers(self, row: JournalEvent) -> SafeString:
+        """What came beside the payload."""
+        return preformatted(json.dumps(row.headers, indent=2, ensure_ascii=False))
+
+    @admin.display(description="payload")
+    def readable_payload(self, row: JournalEvent) -> SafeString:
+        """What came."""
+        return readable(row.payload)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may replay: whoever may add a replay."""
+        return request.user.has_perm("eventbus.add_replay")
+
+    @admin.action(description="Replay the selected events to a room", permissions=["operate"])
+    @asks_why(
+        "The room is given these events once more. What its group has handled already is skipped, unless you name "
+        "handlers to run again: their effects then come a second time.",
+        form_class=ReplayForm,
+    )
+    def replay(
+        self, request: HttpRequest, queryset: QuerySet[JournalEvent], room: str, again: list[str], reason: str
+    ) -> None:
+        """Hand them over, from the journal."""
+        try:
+            done = replay_rows(list(queryset), room=room, again=again, actor=actor(request), reason=reason)
+        except EventBusError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return
+        told = f"{done}: {done.handled} handed over, {done.handled_again} again, {done.skipped} skipped."
+        self.message_user(request, told, messages.SUCCESS if done.state == Replay.State.DONE else messages.WARNING)
+        if done.error:
+            self.message_user(request, f"It stopped: {done.error}", messages.ERROR)
+
+
+@admin.register(Replay)
+class ReplayAdmin(ReadOnlyAdmin):
+    """Replays, and how far each has come; one that stopped goes on with `manage.py replay_events --resume`."""
+
+    list_display = ("id", "state", "group", "source", "handled", "handled_again", "skipped", "actor", "started_at")
+    list_filter = ("state", "source", "room")
+    search_fields = ("actor", "reason", "error")
+
+
+@admin.register(PausedTopic)
+class PausedTopicAdmin(ReadOnlyAdmin):
+    """Topics that a group does not read, because its handlers fail for too many keys."""
+
+    list_display = ("group", "topic", "reason", "paused_at")
+    actions = ("resume",)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may resume: whoever may change paused topics."""
+        return request.user.has_perm("eventbus.change_pausedtopic")
+
+    @admin.action(description="Read the selected topics again", permissions=["operate"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[PausedTopic]) -> None:
+        """Do not wait for the next trial."""
+        chosen = list(queryset)
+        for paused in chosen:
+            breaker.resume_topic(paused, actor=actor(request), reason="from the admin")
+        self.message_user(request, f"Topics that are read again: {len(chosen)}.", messages.SUCCESS)
+
+
+@admin.register(BreakerRule)
+class BreakerRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic to the type checker only
+    """When a group's topics are paused: the one thing here that is set by hand. Processes follow within seconds."""
+
+    list_display = ("group", "share", "least_keys", "window_seconds", "probe_seconds")
+
+
+@admin.register(ConsumerWorker)
+class ConsumerWorkerAdmin(ReadOnlyAdmin):
+    """The consumer processes that run, and those that died a short time ago."""
+
+    list_display = ("id", "group", "host", "pid", "started_at", "seen_at")
+    list_filter = (KnownGroupFilter,)
+    ordering = ("group", "started_at")
 
 
 @admin.register(RelayBucket)

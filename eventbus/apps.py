@@ -12,3 +12,4 @@ class EventBusConfig(AppConfig):
     def ready(self) -> None:
         autodiscover_modules("events")
         autodiscover_modules("handlers")
+        from eventbus import checks  # noqa: F401 - importing it registers the checks

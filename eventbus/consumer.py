@@ -1,44 +1,56 @@
 """One consumer process of one room: take messages, let the processor turn them into effects, then move the offsets."""
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from eventbus import metrics
-from eventbus.conf import bus_settings
+from eventbus.conf import JOURNAL, bus_settings
+from eventbus.crew import Crew
 from eventbus.exceptions import BrokerRefusedError, CatalogError
 from eventbus.faults import fault
-from eventbus.handlers import handlers_of
 from eventbus.health import Health
+from eventbus.journal.writer import JournalWriter
 from eventbus.kafka.consumer import EventConsumer
 from eventbus.leases import Trouble
 from eventbus.messages import Message
 from eventbus.models import ParkedEvent
 from eventbus.processing import DatabaseUnavailableError, Processor, guarded
+from eventbus.topics import topics_of
+
+Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0  # how often this process shows itself and asks what others decided
 RETRY_SECONDS = 0.5  # how often parked keys are looked at while messages flow
+FEWER = 0.9  # a full table of parked events must shrink to this part of its limit before anything is read again
 
 
 class Consumer:
     """Reads one room's topics until `stop()`; the first stop finishes the batch at hand."""
 
-    def __init__(self, room: str) -> None:
+    def __init__(self, room: str, *, worker: int = 0) -> None:
         settings = bus_settings()
         self.room = room
-        self.processor = Processor(room)
+        self.processor = JournalWriter() if room == JOURNAL else Processor(room)
         self.batch, self.wait = settings.consumer_batch, settings.consumer_wait_seconds
         self.handled = 0
         self._trouble = Trouble(f"consumer {room}", "the database")
         self._stop = threading.Event()
-        self._retried_at = self._looked_at = 0.0
-        topics = [settings.topic_prefix + event_type for event_type in sorted(handlers_of(room))]
-        if not topics:
+        self._retried_at = 0.0
+        self._looked_at = -math.inf
+        self._is_full = False
+        self._topics = topics_of(room)
+        if not self._topics:
             raise CatalogError(f"{room} handles no event, so there is nothing to consume")
-        self._source = EventConsumer(room, topics)
+        self._crew = Crew(self.processor.group)
+        self._source = EventConsumer(room, self._topics)
+        self.processor.caution.gained_at = self._source.gained_at
+        self._port = settings.http_port_of(room, worker=worker)
         self.health = Health(f"consumer {room}")
 
     def stop(self, *_: object) -> None:
@@ -48,13 +60,14 @@ class Consumer:
     def run(self) -> None:
         """Consume until stopped; waits for a database or a broker that is away, and says so once."""
         logger.info("consumer %s started", self.room)
-        self.health.serve(bus_settings().http_port_of(self.room))
+        self.health.serve(self._port)
+        self.health.end_when_stuck(bus_settings().stuck_seconds)
         try:
             while not self._stop.is_set():
                 self.step()
         finally:
             self.health.close()
-            self._source.close()
+            self._close()
         logger.info("consumer %s stopped after %d messages", self.room, self.handled)
 
     def drain(self) -> int:
@@ -70,61 +83,128 @@ class Consumer:
                 if not done and self._source.is_caught_up():
                     break
         finally:
-            self._source.close()
+            self._close()
         return self.handled
 
     def step(self) -> int:
         """One batch and, when it is time, the parked keys that are due; the number of things done."""
         self.health.beat()
+        self._look()
+        self._source.pause_only(self._paused())
+        metrics.consumer_polled_at.labels(self.processor.group).set_to_current_time()
         messages = self._source.take(self.batch, self.wait)
         self._note_broker()
-        if messages and self._handle(messages):
-            self.handled += len(messages)
+        if messages:
+            self._handle(messages)
         done = len(messages)
         if not messages or time.monotonic() - self._retried_at > RETRY_SECONDS:
             done += self._retry()
         return done
 
-    def _handle(self, messages: Sequence[Message]) -> bool:
-        """Process until the database has taken it; False when that was cut short by a stop."""
-        while True:
+    def _handle(self, messages: Sequence[Message]) -> None:
+        """Process until the database has taken all of it; a stop cuts short what it would have to wait for.
+
+        What takes longer than `consumer_hold_seconds` is interrupted to hear what the group decided meanwhile, so that
+        a partition that is to go to another process goes soon, and is not worked on any longer.
+        """
+        left = list(messages)
+        while left:
+            held = left
             try:
-                self.processor.process(messages)
+                left = self.processor.process(held, seconds=bus_settings().consumer_hold_seconds)
             except DatabaseUnavailableError as error:
-                self._trouble.is_down(str(error))
-                self.health.beat()
-                self.health.waits_for("database", str(error))
-                if self._stop.is_set():
-                    return False
-                self._source.stay_in_group(1.0)
-                messages = [message for message in messages if self._source.owns(message)]
+                self._misses_database(error)
+                pause = 1.0
             else:
-                self._trouble.is_up()
-                self.health.has("database")
+                self._has_database()
                 fault("after_commit_before_offsets")
-                self._source.done(messages)
-                return True
+                self._settle(held, left)
+                left = self._without_paused(left)
+                pause = 0.0
+            if left:
+                self.health.beat()
+                if self._stop.is_set():
+                    return
+                self._source.stay_in_group(pause)
+                left = [message for message in left if self._source.owns(message)]
+
+    def _settle(self, held: Sequence[Message], left: Sequence[Message]) -> None:
+        remaining = {id(message) for message in left}
+        settled = [message for message in held if id(message) not in remaining]
+        self._source.done(settled)
+        self.handled += len(settled)
+
+    def _without_paused(self, messages: list[Message]) -> list[Message]:
+        """Those of topics that are read; the others are read again when their topic is."""
+        paused = self.processor.breaker.paused()
+        self._source.put_back([message for message in messages if message.topic in paused])
+        return [message for message in messages if message.topic not in paused]
+
+    def _paused(self) -> set[str]:
+        return set(self._topics) if self._is_full else self.processor.breaker.paused()
 
     def _retry(self) -> int:
         self._retried_at = time.monotonic()
-        try:
-            self._look()
-            made = self.processor.retry_due()
-        except DatabaseUnavailableError as error:
-            self._trouble.is_down(str(error))
-            self.health.waits_for("database", str(error))
-            return 0
-        self._trouble.is_up()
-        self.health.has("database")
-        return made
+        return self._asks(self.processor.retry_due) or 0
 
     def _look(self) -> None:
-        """Count what is parked, every few seconds, when somebody can read it."""
-        if self.health.port and time.monotonic() - self._looked_at > LOOK_SECONDS:
+        """Show that this process lives, and learn what others and the operators decided, every few seconds."""
+        is_time = time.monotonic() - self._looked_at > LOOK_SECONDS
+        if is_time or self.processor.breaker.has_news:
             self._looked_at = time.monotonic()
-            group = self.processor.group
-            for state, count in guarded(lambda: ParkedEvent.objects.count_by_state(group)).items():
-                metrics.parked_events.labels(group, state).set(count)
+            self._asks(self._look_around)
+
+    def _look_around(self) -> None:
+        age = self._crew.show()
+        if age is not None:
+            logger.warning("consumer %s: a process of the group died; its messages are handled one by one", self.room)
+            self.processor.caution.begin(age=age)
+        breaker = self.processor.breaker
+        breaker.synchronise()
+        if breaker.known:
+            self.health.waits_for("handlers", f"paused, their handlers fail for too many keys: {breaker.known}")
+        else:
+            self.health.has("handlers")
+        self._count_parked()
+        if self.health.port:  # somebody can read it
+            for topic, lag in self._source.lag().items():
+                metrics.consumer_lag.labels(self.processor.group, topic).set(lag)
+
+    def _count_parked(self) -> None:
+        """Read no more when too much is parked, until there is less."""
+        group, limit = self.processor.group, bus_settings().parked_limit
+        counts = ParkedEvent.objects.count_by_state(group)
+        for state, count in counts.items():
+            metrics.parked_events.labels(group, state).set(count)
+        total = sum(counts.values())
+        if not self._is_full and total > limit:
+            reason = f"{total} events are parked, more than the {limit} that parked_limit allows"
+            logger.error("consumer %s reads no more: %s", self.room, reason)
+            self._is_full = True
+            self.health.waits_for("parked", reason)
+        elif self._is_full and total <= limit * FEWER:
+            logger.warning("consumer %s reads again: %d events are parked", self.room, total)
+            self._is_full = False
+            self.health.has("parked")
+        metrics.parked_full.labels(group).set(self._is_full)
+
+    def _asks(self, question: Callable[[], Answer]) -> Answer | None:
+        """The database's answer; None while it is away."""
+        try:
+            answer = guarded(question)
+        except DatabaseUnavailableError as error:
+            self._misses_database(error)
+            return None
+        self._has_database()
+        return answer
+
+    def _misses_database(self, error: DatabaseUnavailableError) -> None:
+        self._trouble.is_down(str(error))
+        self.health.waits_for("database", str(error))
+
+    def _has_database(self) -> None:
+        self._trouble.is_up()
+        self.health.has("database")
 
     def _note_broker(self) -> None:
         trouble = self._source.connection.trouble
@@ -132,3 +212,7 @@ class Consumer:
             self.health.waits_for("kafka", trouble)
         else:
             self.health.has("kafka")
+
+    def _close(self) -> None:
+        self._source.close()
+        self._asks(self._crew.leave)

@@ -16,6 +16,8 @@ class EventContext:
     traceparent: str = ""
 
 
+SEVERAL_CAUSES = EventContext(causation_id="several")  # many events are answered at once: nothing can be published
+
 _current: ContextVar[EventContext] = ContextVar("event_context", default=EventContext())  # noqa: B039 - it is frozen
 
 

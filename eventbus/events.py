@@ -144,6 +144,8 @@ class EventSpec:
         identifier = head.id if isinstance(head.id, str) else ""
         if len(identifier) > MAX_ID_LENGTH:
             raise DecodeError(f"{self.topic}: the id is longer than {MAX_ID_LENGTH} characters")
+        if "\x00" in identifier:
+            raise DecodeError(f"{self.topic}: the id holds a NUL, which the inbox cannot keep")
         return int(major), identifier
 
     def _lift(self, value: bytes, major: int) -> dict[str, Any]:

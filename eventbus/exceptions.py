@@ -3,6 +3,7 @@
 EventBusError
 ├── DomainError            a rule says no, and will say no again: HTTP answer, or dead letter at once
 ├── NotYetError            something this needs has not arrived: wait and try again
+├── HandlerCrashedError    the process ended in each attempt at the event: dead letter
 ├── PublishError           the call of publish() is wrong
 │   ├── OutsideTransactionError
 │   ├── UnregisteredEventError
@@ -38,6 +39,10 @@ class DomainError(EventBusError):
 
 class NotYetError(EventBusError):
     """A prerequisite has not arrived; the event waits with growing delay, its key in order behind it."""
+
+
+class HandlerCrashedError(EventBusError):
+    """No attempt at this event was seen to end: the process was killed, or ended itself, each time."""
 
 
 class PublishError(EventBusError):

@@ -15,6 +15,8 @@ POINTS = frozenset(
         "before_park",  # a message failed alone and is not parked yet
         "after_commit_before_offsets",  # effects are there, Kafka will send the messages again
         "before_retry",  # an attempt is counted and not made
+        "during_replay",  # a page of a replay is done and its position not kept yet
+        "during_revoke",  # partitions are being taken from this consumer, what it stored is not committed yet
         "during_retry",  # a retried event's effects are written and can still be lost
     }
 )

@@ -22,15 +22,28 @@ class Health:
         self.name = name
         self._beat_at = time.monotonic()
         self._armed_at = 0.0
+        self._ends_after = 0.0
         self._troubles: dict[str, str] = {}
         self._server: ThreadingHTTPServer | None = None
 
     def beat(self) -> None:
         """The loop came round."""
         self._beat_at = time.monotonic()
-        if self._server is not None and self._beat_at - self._armed_at > 1.0:
+        if self._beat_at - self._armed_at <= 1.0:
+            return
+        if self._ends_after:
+            faulthandler.dump_traceback_later(self._ends_after, exit=True)
+        elif self._server is not None:
             faulthandler.dump_traceback_later(STILL_SECONDS)
-            self._armed_at = self._beat_at
+        self._armed_at = self._beat_at
+
+    def end_when_stuck(self, seconds: float) -> None:
+        """From now on, dump the stacks and end this process when its loop stands still for so long; 0 never does.
+
+        Nothing is finished then: the database rolls back and the broker gives the messages to another, as in a crash.
+        """
+        self._ends_after = seconds
+        self._armed_at = 0.0
 
     def waits_for(self, what: str, reason: str) -> None:
         """The process cannot work until this is back."""
@@ -67,9 +80,11 @@ class Health:
         return self._server.server_port if self._server else 0
 
     def close(self) -> None:
-        """Stop answering."""
-        if self._server is not None:
+        """Stop answering, and stop watching the loop."""
+        if self._server is not None or self._ends_after:
             faulthandler.cancel_dump_traceback_later()
+            self._ends_after = 0.0
+        if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
 
 import msgspec
 
@@ -9,6 +11,9 @@ from eventbus.conf import bus_settings
 from eventbus.context import EventContext
 from eventbus.events import Event, registered
 from eventbus.exceptions import DecodeError
+
+MAX_KEY = 500  # characters: at most 2,000 bytes, and an index takes 2,700
+MAX_CONTEXT = 300  # characters of what a header passes on to every event that follows
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -24,7 +29,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What the broker handed over, untouched."""
+    """What the broker handed over, untouched; `timestamp` is when its producer sent it, by the producer's clock."""
 
     topic: str
     partition: int
@@ -32,6 +37,7 @@ class Message:
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, str] = field(default_factory=dict)
+    timestamp: datetime | None = None
 
     @property
     def place(self) -> str:
@@ -53,7 +59,7 @@ class Delivery:
     @property
     def context(self) -> EventContext:
         """The story that everything published while handling this belongs to."""
-        headers = self.message.headers
+        headers = {name: text[:MAX_CONTEXT] for name, text in self.message.headers.items()}
         return EventContext(
             correlation_id=headers.get("ce_correlationid", self.event_id),
             causation_id=self.event_id,
@@ -84,5 +90,6 @@ def read(message: Message) -> Delivery:
 
 
 def _text(key: bytes | None) -> str:
-    """A key as text that PostgreSQL can hold."""
-    return (key or b"").decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+    """A key as text that PostgreSQL can hold and index; what is too long for that is told apart by its digest."""
+    text = (key or b"").decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+    return text if len(text) <= MAX_KEY else f"{text[:100]}~{sha256(text.encode()).hexdigest()}"

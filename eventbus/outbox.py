@@ -12,9 +12,10 @@ from zlib import crc32
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 
 from eventbus.conf import bus_settings
-from eventbus.context import current_context
+from eventbus.context import SEVERAL_CAUSES, current_context
 from eventbus.events import Event, EventSpec, spec_of
 from eventbus.exceptions import OutsideTransactionError, OversizedEventError, PublishError
+from eventbus.messages import MAX_KEY
 from eventbus.models import OutboxEvent
 
 CHANNEL = "eventbus_outbox"
@@ -44,8 +45,8 @@ SELECT e.event_id, e.bucket, e.topic, e.key, e.payload, e.headers::jsonb, e.aggr
 def publish(*events: Event) -> None:
     """Write the events to the outbox, in this order, with one statement, inside the caller's transaction.
 
-    Raises OutsideTransactionError, UnregisteredEventError, OversizedEventError or PublishError (no key, an id that is
-    not a UUID) at the call, where the mistake is; nothing is written then.
+    Raises OutsideTransactionError, UnregisteredEventError, OversizedEventError or PublishError (no key or one too long,
+    an id that is not a UUID) at the call, where the mistake is; nothing is written then.
     """
     _insert(BEGIN, [], _rows(events))
 
@@ -81,6 +82,10 @@ def _rows(events: Iterable[Event]) -> list[OutboxEvent]:
     if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
         names = ", ".join(type(event).__name__ for event in events)
         raise OutsideTransactionError(f"publish({names}) outside a transaction: call it inside transaction.atomic()")
+    if current_context() is SEVERAL_CAUSES:
+        raise PublishError(
+            "a handler of many events cannot publish, its event would have no single cause: declare it with @handles"
+        )
     return [_row(event) for event in events]
 
 
@@ -118,6 +123,8 @@ def _row(event: Event) -> OutboxEvent:
         )
     if getattr(event, spec.key) in (None, ""):
         raise PublishError(f"{spec.topic}: its key {spec.key!r} is empty, so it would have no place in any order")
+    if len(event.key) > MAX_KEY:
+        raise PublishError(f"{spec.topic}: its key has {len(event.key)} characters, the limit is {MAX_KEY}")
     try:
         event_id = UUID(event.id)
     except ValueError as error:

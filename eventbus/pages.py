@@ -32,7 +32,7 @@ MOST_AT_ONCE = 200
 TAIL = 8  # the random end of a UUIDv7; its beginning is a time, alike in neighbours
 
 Column = Callable[[Any], object]
-Work = Callable[[Any, HttpRequest, QuerySet[Any], str], None]
+Work = Callable[..., None]
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -169,18 +169,21 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=400, widget=forms.TextInput(attrs={"size": 80, "autofocus": True}))
 
 
-def asks_why(warning: str) -> Callable[[Work], Callable[[Any, HttpRequest, QuerySet[Any]], TemplateResponse | None]]:
+def asks_why(
+    warning: str, *, form_class: type[ReasonForm] = ReasonForm
+) -> Callable[[Work], Callable[[Any, HttpRequest, QuerySet[Any]], TemplateResponse | None]]:
     """An admin action that first shows what was chosen and what will happen, and is given the person's reason.
 
-    The confirmed rows are those shown, by their keys, so rows that come to match a filter meanwhile are not touched.
+    A form with more questions than the reason hands all its answers over by name. The confirmed rows are those shown,
+    by their keys, so rows that come to match a filter meanwhile are not touched.
     """
 
     def decorate(work: Work) -> Callable[[Any, HttpRequest, QuerySet[Any]], TemplateResponse | None]:
         @wraps(work)
         def action(page: Any, request: HttpRequest, queryset: QuerySet[Any]) -> TemplateResponse | None:
-            form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+            form = form_class(request.POST if "confirmed" in request.POST else None)
             if form.is_valid():
-                work(page, request, queryset, form.cleaned_data["reason"])
+                work(page, request, queryset, **form.cleaned_data)
                 return None
             rows = list(queryset[: MOST_AT_ONCE + 1])
             if len(rows) > MOST_AT_ONCE:

@@ -3,22 +3,26 @@
 The first failing message of a (group, topic, key) is its head and is retried with growing delay; later messages of
 that key queue behind it. After the last attempt the head is a dead letter and the key stays parked, unless its group
 is named in `continue_past_dead`. A message joins a parked key, and a key is set free, only under the key's advisory
-lock, so a late follower cannot be left without a head.
+lock, so a late follower cannot be left without a head. Times are the database's: a host's clock may jump.
 """
 
 import logging
 import random
 import traceback as tracebacks
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from datetime import timedelta
 from zlib import crc32
 
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 
+from eventbus.breaker import Breaker
 from eventbus.conf import bus_settings
+from eventbus.database import is_out_of_service
 from eventbus.dead_letters import announce
-from eventbus.exceptions import DecodeError, DomainError, NotYetError
+from eventbus.exceptions import DecodeError, DomainError, HandlerCrashedError, NotYetError
 from eventbus.faults import fault
 from eventbus.messages import Delivery, Message, read
 from eventbus.models import OperatorAction, ParkedEvent
@@ -26,7 +30,9 @@ from eventbus.models import OperatorAction, ParkedEvent
 logger = logging.getLogger(__name__)
 
 Place = tuple[str, str]  # topic, key
-ATTEMPT_LEASE = timedelta(seconds=120)  # a retry whose process died is due again after this
+Answer = Callable[[Delivery], None]
+FOR_GOOD = (DomainError, DecodeError, HandlerCrashedError)
+ATTEMPT_LEASE = timedelta(seconds=10)  # an attempt whose process died is due again after this; a living one has a lock
 LOCK_SPACE = 0x7472  # the first key of our two-key advisory locks, so that they meet nobody else's
 
 
@@ -58,7 +64,7 @@ def park(group: str, delivery: Delivery, error: Exception) -> None:
     """Make a failed message the head of its key: retried later, or dead when its error is for good."""
     if blocked_keys(group, [(delivery.message.topic, delivery.key)]):
         queue(group, delivery)
-    elif isinstance(error, DomainError | DecodeError):
+    elif isinstance(error, FOR_GOOD):
         bury(group, delivery, error)
     else:
         due = next_attempt(error, attempts=1)
@@ -68,25 +74,60 @@ def park(group: str, delivery: Delivery, error: Exception) -> None:
         logger.warning("%s: parked %s (%s)", group, delivery.message.place, type(error).__name__)
 
 
-def retry_due(group: str, answer: Callable[[Delivery], None], *, limit: int) -> int:
+def park_ahead(group: str, delivery: Delivery) -> tuple[str, ParkedEvent | None]:
+    """Store a message's first attempt before it is made: what became of it, and the head to try now if there is one."""
+    if blocked_keys(group, [(delivery.message.topic, delivery.key)]):
+        queue(group, delivery)
+        return "queued", None
+    if delivery.error is not None:
+        bury(group, delivery, delivery.error)
+        return "dead", None
+    due = Now() + ATTEMPT_LEASE
+    head = _row(group, delivery, state=ParkedEvent.State.RETRYING, attempts=1, crashes=1, next_attempt_at=due)
+    head.save(force_insert=True)
+    return "parked", head
+
+
+def retry_due(group: str, answer: Answer, breaker: Breaker, *, limit: int) -> int:
     """Run due heads and, as each succeeds, its followers; the number of attempts made, at most `limit`."""
     for made in range(limit):
-        head = _begin_attempt(group)
+        head = _begin_attempt(group, breaker.paused())
         if head is None:
             return made
         fault("before_retry")
-        try:
-            _finish_attempt(head, answer)
-        except Exception as error:
-            if not connection.in_atomic_block and not connection.is_usable():
-                raise
-            _record_failure(head, error)
+        attempt(head, answer, breaker)
     return limit
 
 
+def attempt(head: ParkedEvent, answer: Answer, breaker: Breaker) -> bool:
+    """Make an attempt that is already counted; whether it succeeded."""
+    try:
+        _finish_attempt(head, answer)
+    except Exception as error:
+        if is_out_of_service(error) or (not connection.in_atomic_block and not connection.is_usable()):
+            _take_back(head)
+            raise
+        _record_failure(head, error)
+        breaker.failed(head.topic, head.key, error)
+        return False
+    breaker.succeeded(head.topic, head.key)
+    return True
+
+
+def retry_all(dead: Iterable[ParkedEvent], *, per_second: float, actor: str, reason: str = "") -> int:
+    """Give dead letters new attempts, the first due now and so many a second after it; how many they were.
+
+    The rate is that of their first attempts, whoever makes them: nobody waits here.
+    """
+    number = -1
+    for number, parked in enumerate(dead):
+        retry(parked, after=timedelta(seconds=number / per_second), actor=actor, reason=reason)
+    return number + 1
+
+
 @transaction.atomic
-def retry(parked: ParkedEvent, *, actor: str, reason: str = "") -> None:
-    """Give a dead letter a new set of attempts, starting now."""
+def retry(parked: ParkedEvent, *, actor: str, reason: str = "", after: timedelta = timedelta(0)) -> None:
+    """Give a dead letter a new set of attempts, starting now or after a while."""
     _lock(parked.group, parked.topic, parked.key)
     dead = ParkedEvent.objects.dead().select_for_update().filter(pk=parked.pk).first()
     if dead is None:
@@ -95,7 +136,7 @@ def retry(parked: ParkedEvent, *, actor: str, reason: str = "") -> None:
     if others.exists():
         _update(dead, state=ParkedEvent.State.QUEUED, attempts=0, next_attempt_at=None)
     else:
-        _update(dead, state=ParkedEvent.State.RETRYING, attempts=0, next_attempt_at=timezone.now())
+        _update(dead, state=ParkedEvent.State.RETRYING, attempts=0, next_attempt_at=Now() + after)
     _audit(OperatorAction.Action.RETRY, dead, actor=actor, reason=reason)
 
 
@@ -126,12 +167,12 @@ def discard(parked: ParkedEvent, *, actor: str, reason: str) -> None:
     _release(dead)
 
 
-def next_attempt(error: Exception, *, attempts: int) -> datetime:
+def next_attempt(error: Exception, *, attempts: int) -> Combinable:
     """When to try again: doubling from retry_base_seconds to retry_cap_seconds, with jitter of a quarter."""
     settings = bus_settings()
     cap = settings.retry_cap_seconds * (4 if isinstance(error, NotYetError) else 1)
     delay = min(cap, settings.retry_base_seconds * 2.0 ** min(attempts - 1, 30))
-    return timezone.now() + timedelta(seconds=delay * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
+    return Now() + timedelta(seconds=delay * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
 
 
 def _parked_among(group: str, places: list[Place]) -> set[Place]:
@@ -150,23 +191,22 @@ def _parked_among(group: str, places: list[Place]) -> set[Place]:
         return {(topic, key) for topic, key in cursor.fetchall()}
 
 
-def _begin_attempt(group: str) -> ParkedEvent | None:
+def _begin_attempt(group: str, paused: Collection[str]) -> ParkedEvent | None:
     """Count an attempt of one due head before it is made, so that a crash in it counts too."""
+    due = ParkedEvent.objects.filter(group=group, state=ParkedEvent.State.RETRYING, next_attempt_at__lte=Now())
+    if paused:
+        due = due.exclude(topic__in=paused)
     with transaction.atomic():
-        head = (
-            ParkedEvent.objects.filter(
-                group=group, state=ParkedEvent.State.RETRYING, next_attempt_at__lte=timezone.now()
-            )
-            .order_by("next_attempt_at", "id")
-            .select_for_update(skip_locked=True)
-            .first()
-        )
+        head = due.order_by("next_attempt_at", "id").select_for_update(skip_locked=True).first()
         if head is not None:
-            _update(head, attempts=head.attempts + 1, next_attempt_at=timezone.now() + ATTEMPT_LEASE)
+            lease = Now() + ATTEMPT_LEASE
+            _update(head, attempts=head.attempts + 1, crashes=head.crashes + 1, next_attempt_at=lease)
         return head
 
 
-def _finish_attempt(head: ParkedEvent, answer: Callable[[Delivery], None]) -> None:
+def _finish_attempt(head: ParkedEvent, answer: Answer) -> None:
+    if head.crashes > bus_settings().crash_attempts:
+        raise HandlerCrashedError(f"the process ended in {head.crashes - 1} attempts at this event")
     with transaction.atomic():
         _lock(head.group, head.topic, head.key)
         mine = ParkedEvent.objects.select_for_update().filter(pk=head.pk, attempts=head.attempts).first()
@@ -177,13 +217,23 @@ def _finish_attempt(head: ParkedEvent, answer: Callable[[Delivery], None]) -> No
         fault("during_retry")
 
 
+def _take_back(head: ParkedEvent) -> None:
+    """Uncount an attempt that the database cut short, if it lets us: the handler neither failed nor crashed."""
+    counted = ParkedEvent.objects.filter(pk=head.pk, attempts=head.attempts, state=ParkedEvent.State.RETRYING)
+    with suppress(DatabaseError, InterfaceError):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        with transaction.atomic():
+            counted.update(attempts=head.attempts - 1, crashes=head.crashes - 1)
+
+
 def _record_failure(head: ParkedEvent, error: Exception) -> None:
     settings = bus_settings()
-    age = (timezone.now() - head.parked_at).total_seconds()
     if isinstance(error, NotYetError):
-        is_dead = age >= settings.not_yet_limit_seconds
+        limit = timedelta(seconds=settings.not_yet_limit_seconds)
+        is_dead = ParkedEvent.objects.filter(pk=head.pk, parked_at__lte=Now() - limit).exists()
     else:
-        is_dead = isinstance(error, DomainError | DecodeError) or head.attempts >= settings.retry_attempts
+        is_dead = isinstance(error, FOR_GOOD) or head.attempts >= settings.retry_attempts
     with transaction.atomic():
         _lock(head.group, head.topic, head.key)
         mine = ParkedEvent.objects.select_for_update().filter(pk=head.pk, attempts=head.attempts).first()
@@ -191,9 +241,9 @@ def _record_failure(head: ParkedEvent, error: Exception) -> None:
             return
         if not is_dead:
             due = next_attempt(error, attempts=mine.attempts)
-            _update(mine, next_attempt_at=due, **_described(error))
+            _update(mine, crashes=0, next_attempt_at=due, **_described(error))
             return
-        _update(mine, state=ParkedEvent.State.DEAD, next_attempt_at=None, **_described(error))
+        _update(mine, state=ParkedEvent.State.DEAD, crashes=0, next_attempt_at=None, **_described(error))
         announce(mine)
         logger.error(
             "%s: dead letter %s:%d:%d after %d attempts (%s)",
@@ -216,7 +266,7 @@ def _promote(head: ParkedEvent) -> None:
         return
     follower = key_rows.filter(state=ParkedEvent.State.QUEUED).first()
     if follower is not None:
-        _update(follower, state=ParkedEvent.State.RETRYING, next_attempt_at=timezone.now())
+        _update(follower, state=ParkedEvent.State.RETRYING, next_attempt_at=Now())
 
 
 def _lock(group: str, topic: str, key: str) -> None:

@@ -2,24 +2,34 @@
 
 One transaction: claim the batch in the inbox (the primary key decides what is new), queue what belongs to a parked key,
 run the handlers of the rest in order. If anything fails, everything is rolled back and the same messages run one
-transaction each, so that only the guilty one is parked.
+transaction each, so that only the guilty one is parked. A transaction that has lasted long enough commits what it has
+done and gives its other claims back, so rows are not locked for longer because a batch is large or its handlers slow.
 """
 
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from eventbus import metrics, parking
+from eventbus.breaker import Breaker
 from eventbus.conf import bus_settings
-from eventbus.context import event_context
+from eventbus.context import SEVERAL_CAUSES, event_context
+from eventbus.crew import Caution
+from eventbus.database import is_out_of_service
 from eventbus.exceptions import EventBusError
 from eventbus.faults import fault
-from eventbus.handlers import handlers_of
+from eventbus.handlers import Handler, handlers_of
 from eventbus.messages import Delivery, Message, read
+from eventbus.models import ParkedEvent
 
 Result = TypeVar("Result")
+Outcomes = list[tuple[Delivery, str]]
+Together = dict[Handler, list[Delivery]]  # what the handlers of many events will be called with
 
 CLAIM = """
 INSERT INTO eventbus_inboxevent ("group", event_id, topic, partition, "offset", handled_at)
@@ -28,36 +38,56 @@ SELECT %s, i.event_id, i.topic, i.partition, i."offset", clock_timestamp()
 ON CONFLICT DO NOTHING
 RETURNING event_id
 """
+GIVE_BACK = """
+DELETE FROM eventbus_inboxevent WHERE "group" = %s AND event_id = ANY(%s)
+"""
 
 
 class DatabaseUnavailableError(EventBusError):
-    """The database cannot be reached; nothing was handled, try again later."""
+    """The database cannot be reached, or cannot work; nothing was handled, try again later."""
 
 
 class Processor:
     """Turns messages into one room's effects."""
 
     def __init__(self, room: str) -> None:
+        settings = bus_settings()
         self.room = room
-        self.group = bus_settings().room(room).group_id
+        self.group = settings.room(room).group_id
         self.handlers = handlers_of(room)
+        self.breaker = Breaker(self.group)
+        self.caution = Caution(settings.consumer_batch)
+        self._batch, self._seconds = settings.consumer_batch, settings.consumer_transaction_seconds
+        self._reach = self._batch  # how many messages a transaction begins with: as many as fitted into its time
 
-    def process(self, messages: Sequence[Message]) -> None:
-        """Handle, park or bury every message; raises only DatabaseUnavailableError, and then nothing is lost."""
-        deliveries = [read(message) for message in messages]
+    def process(self, messages: Sequence[Message], *, seconds: float = inf) -> list[Message]:
+        """Handle, park or bury the messages in order; those left: of paused topics, and all when `seconds` are over.
+
+        Raises only DatabaseUnavailableError, and then nothing is lost: what was done before is a duplicate next time.
+        """
+        waiting = deque(read(message) for message in messages)
         fault("before_batch")
+        kept: list[Delivery] = []
+        ends_at, singly = time.monotonic() + seconds, 0
         with metrics.consumer_batch_seconds.labels(self.group).time():
-            if self._attempt(deliveries) is None:
-                return
-            for delivery in deliveries:
-                error = self._attempt([delivery])
-                if error is not None:
-                    fault("before_park")
-                    self._park(delivery, error)
+            while waiting:
+                chunk = self._next(waiting, kept, size=1 if singly else self._reach)
+                error, left = self._attempt(chunk)
+                if error is not None and len(chunk) > 1:
+                    singly, left = len(chunk), chunk
+                else:
+                    singly = max(0, singly - 1)
+                    if error is not None:
+                        fault("before_park")
+                        self._park(chunk[0], error)
+                waiting.extendleft(reversed(left))
+                if time.monotonic() > ends_at:
+                    break
+        return [delivery.message for delivery in (*kept, *waiting)]
 
     def retry_due(self, limit: int = 100) -> int:
         """Run parked heads whose time has come, with their followers in order; the number of attempts made."""
-        made = guarded(lambda: parking.retry_due(self.group, self.answer, limit=limit))
+        made = guarded(lambda: parking.retry_due(self.group, self.answer, self.breaker, limit=limit))
         metrics.consumer_retries.labels(self.group).inc(made)
         return made
 
@@ -65,41 +95,112 @@ class Processor:
         """Run this room's handlers for one event, in the caller's transaction."""
         if delivery.error is not None:
             raise delivery.error
+        together: Together = {}
+        self._answer(delivery, together)
+        self._answer_many(together)
+
+    def _answer(self, delivery: Delivery, together: Together) -> None:
+        """Run the handlers of single events, and note the event for those of many."""
         with event_context(delivery.context):
             for handler in self.handlers.get(delivery.event_type, ()):
-                handler(delivery.event)
+                if handler.takes_many:
+                    together.setdefault(handler, []).append(delivery)
+                else:
+                    handler.function(delivery.event)
 
-    def _attempt(self, deliveries: Sequence[Delivery]) -> Exception | None:
-        """All of these in one transaction; what came in the way, if anything did."""
+    @staticmethod
+    def _answer_many(together: Together) -> None:
+        with event_context(SEVERAL_CAUSES):
+            for handler, deliveries in together.items():
+                handler.function([delivery.event for delivery in deliveries])
+
+    def _next(self, waiting: deque[Delivery], kept: list[Delivery], *, size: int) -> list[Delivery]:
+        """The deliveries of the next transaction, none when one had to be taken carefully; paused topics' are kept."""
+        chunk: list[Delivery] = []
+        paused = self.breaker.paused()
+        while waiting and len(chunk) < size:
+            if waiting[0].message.topic in paused:
+                kept.append(waiting.popleft())
+            elif not self.caution.asks_for(waiting[0].message):
+                chunk.append(waiting.popleft())
+            elif chunk:
+                break
+            else:
+                self._take_carefully(waiting.popleft())
+                break
+        return chunk
+
+    def _take_carefully(self, delivery: Delivery) -> None:
+        """Store the attempt before it is made: if it ends the process, its key is parked and the partition goes on."""
+
+        def park_ahead() -> tuple[str, ParkedEvent | None]:
+            if not self._claim([delivery]):
+                return "duplicate", None
+            return parking.park_ahead(self.group, delivery)
+
+        outcome, head = guarded(lambda: _atomically(park_ahead))
+        fault("before_retry")
+        if head is not None and guarded(lambda: parking.attempt(head, self.answer, self.breaker)):
+            outcome = "handled"
+        if outcome != "duplicate":
+            self.caution.passed(delivery.message)
+        self._count(delivery, outcome)
+
+    def _attempt(self, deliveries: Sequence[Delivery]) -> tuple[Exception | None, Sequence[Delivery]]:
+        """These in one transaction: what came in the way, if anything did, and those its time was too short for."""
+        if not deliveries:
+            return None, ()
+        began_at = time.monotonic()
         try:
-            outcomes = guarded(lambda: _atomically(lambda: self._take(deliveries)))
+            outcomes, left = guarded(lambda: _atomically(lambda: self._take(deliveries)))
         except DatabaseUnavailableError:
             raise
         except Exception as error:
-            return error
+            return error, ()
+        if left:
+            self._reach = len(deliveries) - len(left)
+        elif len(deliveries) == self._reach and time.monotonic() - began_at < self._seconds / 2:
+            self._reach = min(self._batch, self._reach * 2)
         for delivery, outcome in outcomes:
             self._count(delivery, outcome)
-        return None
+            if outcome == "handled":
+                self.breaker.succeeded(delivery.message.topic, delivery.key)
+            elif delivery.error is not None and outcome == "dead":
+                self.breaker.failed(delivery.message.topic, delivery.key, delivery.error)
+        return None, left
 
-    def _take(self, deliveries: Sequence[Delivery]) -> list[tuple[Delivery, str]]:
+    def _take(self, deliveries: Sequence[Delivery]) -> tuple[Outcomes, Sequence[Delivery]]:
+        ends_at = time.monotonic() + self._seconds
         new = self._claim(deliveries)
-        taken = {id(delivery) for delivery in new}
-        outcomes = [(delivery, "duplicate") for delivery in deliveries if id(delivery) not in taken]
+        pending = {id(delivery) for delivery in new}
         blocked = parking.blocked_keys(self.group, [(d.message.topic, d.key) for d in new])
-        for delivery in new:
-            place = (delivery.message.topic, delivery.key)
-            if place in blocked:
-                parking.queue(self.group, delivery)
-                outcomes.append((delivery, "queued"))
-            elif delivery.error is not None:
-                parking.bury(self.group, delivery, delivery.error)
-                blocked |= parking.blocked_keys(self.group, [place])
-                outcomes.append((delivery, "dead"))
+        outcomes: Outcomes = []
+        together: Together = {}
+        left: Sequence[Delivery] = ()
+        for position, delivery in enumerate(deliveries):
+            if id(delivery) not in pending:
+                outcomes.append((delivery, "duplicate"))
+            elif outcomes and time.monotonic() > ends_at:
+                left = deliveries[position:]
+                self._give_back([other for other in left if id(other) in pending])
+                break
             else:
-                self.answer(delivery)
-                outcomes.append((delivery, "handled"))
+                outcomes.append((delivery, self._take_one(delivery, blocked, together)))
+        self._answer_many(together)
         fault("before_commit")
-        return outcomes
+        return outcomes, left
+
+    def _take_one(self, delivery: Delivery, blocked: set[parking.Place], together: Together) -> str:
+        place = (delivery.message.topic, delivery.key)
+        if place in blocked:
+            parking.queue(self.group, delivery)
+            return "queued"
+        if delivery.error is not None:
+            parking.bury(self.group, delivery, delivery.error)
+            blocked |= parking.blocked_keys(self.group, [place])
+            return "dead"
+        self._answer(delivery, together)
+        return "handled"
 
     def _claim(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """The deliveries new to this group, each once; concurrent claims of one event wait for each other."""
@@ -118,6 +219,10 @@ class Processor:
             claimed = {event_id for (event_id,) in cursor.fetchall()}
         return [delivery for event_id, delivery in by_id.items() if event_id in claimed]
 
+    def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(GIVE_BACK, [self.group, [delivery.event_id for delivery in deliveries]])
+
     def _park(self, delivery: Delivery, error: Exception) -> None:
         def park() -> bool:
             is_new = bool(self._claim([delivery]))
@@ -127,25 +232,39 @@ class Processor:
 
         if guarded(lambda: _atomically(park)):
             self._count(delivery, "parked")
+            self.breaker.failed(delivery.message.topic, delivery.key, error)
 
     def _count(self, delivery: Delivery, outcome: str) -> None:
         metrics.consumer_messages.labels(self.group, delivery.event_type, outcome).inc()
         if outcome == "handled" and delivery.event is not None:
-            age = (timezone.now() - delivery.event.timestamp).total_seconds()
+            now, sent = timezone.now(), delivery.message.timestamp
+            age = (now - delivery.event.timestamp).total_seconds()
             metrics.consumer_end_to_end.labels(self.group, delivery.event_type).observe(max(0.0, age))
+            if sent is not None:
+                age = (now - sent).total_seconds()
+                metrics.consumer_from_kafka.labels(self.group, delivery.event_type).observe(max(0.0, age))
 
 
 def guarded(work: Callable[[], Result]) -> Result:
-    """Run database work; a lost connection becomes DatabaseUnavailableError and is replaced for the next call."""
+    """Run database work; raises DatabaseUnavailableError when the connection is lost or PostgreSQL cannot work.
+
+    The connection is replaced for the next call: another server may answer it.
+    """
     try:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
         return work()
-    except (OperationalError, InterfaceError) as error:
-        if not connection.in_atomic_block and not connection.is_usable():
+    except (DatabaseError, InterfaceError) as error:
+        if not is_out_of_service(error) and not _is_lost(error):
+            raise
+        if not connection.in_atomic_block:
             connection.close()
-            raise DatabaseUnavailableError(str(error)) from error
-        raise
+        raise DatabaseUnavailableError(str(error)) from error
+
+
+def _is_lost(error: Exception) -> bool:
+    is_of_connection = isinstance(error, OperationalError | InterfaceError)
+    return is_of_connection and not connection.in_atomic_block and not connection.is_usable()
 
 
 def _atomically(work: Callable[[], Result]) -> Result:

@@ -36,6 +36,7 @@ from eventbus.waking import waking
 
 logger = logging.getLogger(__name__)
 
+COUNTED = 100_000  # waiting events: more are as bad, and counting them all takes the database's time
 LOOK_SECONDS = 5.0
 
 
@@ -107,6 +108,7 @@ class Relay:
         with metrics.relay_round_seconds.time():
             fault("before_produce")
             outcome = self._produce(self._without_missing(rows))
+            self._single_out(outcome)
             fault("after_ack_before_delete")
             acknowledged, refused = outcome.acknowledged(), outcome.refused()
             if acknowledged:
@@ -154,6 +156,7 @@ class Relay:
         self._looked_at = time.monotonic()
         oldest = guarded(lambda: OutboxEvent.objects.order_by("id").values_list("created_at", flat=True).first())
         metrics.outbox_oldest_age.set((timezone.now() - oldest).total_seconds() if oldest else 0.0)
+        metrics.outbox_waiting.set(guarded(OutboxEvent.objects.values("id")[:COUNTED].count))
         metrics.held_keys.set(guarded(HeldKey.objects.count))
         metrics.relay_buckets.set(len(self.leases.held()))
 
@@ -205,6 +208,24 @@ class Relay:
         if outcome.broken:
             self._give_up(producer, outcome.broken)
         return outcome
+
+    def _single_out(self, outcome: Outcome) -> None:
+        """Send what was refused again one by one: the broker refuses a whole batch for one message in it."""
+        suspects = [row for row, _ in outcome.refused()]
+        if len(suspects) < 2:  # noqa: PLR2004 - one alone is guilty
+            return
+        outcome.forget(suspects)
+        failed: set[tuple[str, str]] = set()
+        for row in suspects:
+            if (row.topic, row.key) in failed:
+                continue
+            alone = self._produce([row])
+            if row.id in alone.answers:
+                outcome.answer(row, alone.answers[row.id])
+            if not alone.acknowledged():
+                failed.add((row.topic, row.key))
+                if not alone.refused():
+                    return  # no fault of the event: what was not asked again stays for the next round
 
     def _give_up(self, producer: EventProducer, reason: str) -> None:
         if not self.connection.trouble and not is_denial(reason):

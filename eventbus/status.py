@@ -9,14 +9,15 @@ from django.utils import timezone
 
 from eventbus.conf import bus_settings
 from eventbus.exceptions import TransportError
-from eventbus.handlers import handlers_of
 from eventbus.kafka.admin import Cluster
-from eventbus.models import HeldKey, OutboxEvent, ParkedEvent, RelayBucket, RelayWorker
+from eventbus.models import ConsumerWorker, HeldKey, OutboxEvent, ParkedEvent, PausedTopic, RelayBucket, RelayWorker
+from eventbus.topics import topics_of
 
 
 def bus_status() -> dict[str, Any]:
     """A JSON-ready picture; ages in seconds, lag in messages. `kafka` says why lag is missing when it is."""
     status: dict[str, Any] = {"outbox": _outbox(), "relays": _relays(), "held_keys": _held(), "parked": _parked()}
+    status["consumers"], status["paused_topics"] = _consumers(), _paused()
     try:
         status["lag"] = _lag()
         status["kafka"] = "reachable"
@@ -39,6 +40,20 @@ def _relays() -> list[dict[str, Any]]:
     return [
         {"id": str(worker.id), "host": worker.host, "pid": worker.pid, "buckets": buckets.get(worker.id, [])}
         for worker in RelayWorker.objects.filter(expires_at__gt=now).order_by("started_at")
+    ]
+
+
+def _consumers() -> list[dict[str, Any]]:
+    return [
+        {"group": worker.group, "host": worker.host, "pid": worker.pid, "seen_age_seconds": _age(worker.seen_at)}
+        for worker in ConsumerWorker.objects.order_by("group", "started_at")
+    ]
+
+
+def _paused() -> list[dict[str, Any]]:
+    return [
+        {"group": row.group, "topic": row.topic, "reason": row.reason, "age_seconds": _age(row.paused_at)}
+        for row in PausedTopic.objects.order_by("group", "topic")
     ]
 
 
@@ -72,11 +87,10 @@ def _parked() -> list[dict[str, Any]]:
 def _lag() -> list[dict[str, Any]]:
     cluster, settings = Cluster(), bus_settings()
     rows = []
-    for name, room in settings.rooms.items():
-        topics = [settings.topic_prefix + event_type for event_type in sorted(handlers_of(name))]
+    for name, reader in settings.readers.items():
         rows += [
             {"group": lag.group, "topic": lag.topic, "lag": lag.lag, "end": lag.end}
-            for lag in cluster.lag(room.group_id, topics)
+            for lag in cluster.lag(reader.group_id, topics_of(name))
         ]
     return rows
 

@@ -3,16 +3,18 @@
 import time
 from dataclasses import dataclass
 
-from eventbus.conf import bus_settings
+from eventbus.conf import JOURNAL, bus_settings
 from eventbus.dead_letters import dead_letter_topic
 from eventbus.events import registered
 from eventbus.exceptions import BrokerUnavailableError
+from eventbus.handlers import handlers_of
 from eventbus.kafka.admin import Cluster
 from eventbus.outbox import topic_of
 
 DAY_MS = 24 * 3600 * 1000
 VISIBLE_SECONDS = 15.0
 DEAD_LETTER_DAYS = 30
+MOVE_REPLICAS = "add them with kafka-reassign-partitions, which moves data between brokers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class TopicPlan:
     replication: int
     config: dict[str, str]
 
+    def __str__(self) -> str:
+        settings = " ".join(f"{name}={value}" for name, value in sorted(self.config.items()))
+        return f"{self.partitions} partitions, {self.replication} replicas, {settings}"
+
 
 @dataclass(frozen=True, slots=True)
 class TopicChange:
@@ -32,6 +38,12 @@ class TopicChange:
     topic: str
     what: str
     refused: bool = False
+
+
+def topics_of(reader: str) -> list[str]:
+    """The topics that a reader reads: those its room handles, or all of them for the journal."""
+    event_types = registered() if reader == JOURNAL else handlers_of(reader)
+    return [bus_settings().topic_prefix + event_type for event_type in sorted(event_types)]
 
 
 def topic_plans() -> list[TopicPlan]:
@@ -58,30 +70,38 @@ def _plan(name: str, *, partitions: int, retention_days: int) -> TopicPlan:
 def sync_topics(cluster: Cluster, *, apply: bool) -> list[TopicChange]:
     """Create what is missing, grow what is too small, set what differs; only report it unless `apply`.
 
-    Never shrinks or deletes. A broker that cannot answer questions about settings has only its partitions compared.
+    Never shrinks or deletes, and moves no replicas. A broker that cannot answer questions about settings has only its
+    partitions and replicas compared.
     """
-    existing = cluster.partitions()
+    existing, copies, brokers = cluster.partitions(), cluster.replicas(), cluster.node_count()
     changes: list[TopicChange] = []
+    created: set[str] = set()
     for plan in topic_plans():
         have = existing.get(plan.name)
-        if have is None:
-            changes.append(TopicChange(plan.name, f"create with {plan.partitions} partitions"))
+        if have is not None:
+            changes += _adjust(cluster, plan, have, apply=apply)
+            if copies[plan.name] < plan.replication:
+                what = f"has {copies[plan.name]} replicas, the plan says {plan.replication}: {MOVE_REPLICAS}"
+                changes.append(TopicChange(plan.name, what, refused=True))
+        elif brokers < plan.replication:
+            what = f"cannot be created with {plan.replication} replicas: each needs a broker, and {brokers} are there"
+            changes.append(TopicChange(plan.name, what, refused=True))
+        else:
+            changes.append(TopicChange(plan.name, f"create with {plan}"))
+            created.add(plan.name)
             if apply:
                 cluster.create_topic(
                     plan.name, partitions=plan.partitions, replication=plan.replication, config=plan.config
                 )
-        else:
-            changes += _adjust(cluster, plan, have, apply=apply)
-    if apply and changes:
-        _wait_until_visible(cluster)
+    if apply:
+        _wait_until_visible(cluster, created)
     return changes
 
 
-def _wait_until_visible(cluster: Cluster) -> None:
+def _wait_until_visible(cluster: Cluster, created: set[str]) -> None:
     """Creation is answered before every broker knows the topic; go on when it can be used."""
     deadline = time.monotonic() + VISIBLE_SECONDS
-    planned = {plan.name for plan in topic_plans()}
-    while not planned <= cluster.partitions().keys():
+    while not created <= cluster.partitions().keys():
         if time.monotonic() > deadline:
             raise BrokerUnavailableError(f"created topics are still not visible after {VISIBLE_SECONDS:g} s")
         time.sleep(0.1)

@@ -2,8 +2,9 @@
 
 from content.events import DeletionReason, PostCreated, PostDeleted, PostUpdated
 from eventbus.handlers import handles
+from eventbus.rebuild.projections import projection
 from media.events import MediaUploaded
-from media.models import MediaAsset
+from media.models import MediaAsset, MediaReference, PostRefState
 from media.services.processing import begin_processing
 from media.services.references import note_post, note_post_deleted
 from media.tasks import enqueue_collection, enqueue_processing
@@ -41,3 +42,14 @@ def release_references(event: PostDeleted) -> None:
         overrides_retention=event.reason in OVERRIDING_RETENTION,
     )
     enqueue_collection()
+
+
+# What `manage.py rebuild_projection` can build anew from the journal; files are neither kept nor collected by that.
+projection(
+    "references",
+    MediaReference,
+    PostRefState,
+    key="post_id",
+    fed_by=dict.fromkeys((note_references, release_references), "post_id"),
+    begins_with=PostCreated,
+)

@@ -2,7 +2,8 @@
 
 from content.events import PostCreated, PostDeleted, PostSnapshot, PostUpdated
 from eventbus.handlers import handles
-from payments.models.projections import SubscriptionRef
+from eventbus.rebuild.projections import projection
+from payments.models.projections import PostOffer, SubscriptionRef
 from payments.models.refunds import Refund
 from payments.services.billing import (
     CycleCharge,
@@ -134,3 +135,20 @@ def post_fact_of(event: PostSnapshot) -> PostFact:
         price_version=event.price_version,
         included_tier_ids=event.allowed_tier_ids,
     )
+
+
+# What `manage.py rebuild_projection` can build anew from the journal: the charges and refunds are rolled back.
+projection(
+    "subscriptions",
+    SubscriptionRef,
+    key="subscription_id",
+    fed_by=dict.fromkeys((charge_first_cycle, charge_or_refund_as_asked, charge_no_more), "subscription_id"),
+    begins_with=SubscriptionCreated,
+)
+projection(
+    "offers",
+    PostOffer,
+    key="post_id",
+    fed_by=dict.fromkeys((follow_the_price, sell_no_more), "post_id"),
+    begins_with=PostCreated,
+)

@@ -11,6 +11,8 @@ from django.conf import settings
 
 from devstack.postgres import embedded_postgres
 
+pytest_plugins = ["eventbus.testing"]
+
 _run = ExitStack()
 
 

@@ -175,6 +175,11 @@ SPECTACULAR_SETTINGS = {
 
 SERVICES = {"subscriptions": "subscription", "payments": "payment", "content": "content", "media": "media"}
 
+JOURNAL = {
+    "client_id": env.str("KAFKA_CLIENT_ID_JOURNAL", default="journal-service"),
+    "group_id": env.str("KAFKA_GROUP_ID_JOURNAL", default="journal-consumer-group"),
+}
+
 EVENTBUS: dict[str, Any] = {
     "brokers": env.str("KAFKA_BROKERS", default=""),
     "security": {
@@ -200,6 +205,8 @@ EVENTBUS: dict[str, Any] = {
         }
         for room, service in SERVICES.items()
     },
+    "journal": JOURNAL if env.bool("EVENTBUS_JOURNAL", default=False) else None,
+    "journal_retention_days": env.int("EVENTBUS_JOURNAL_RETENTION_DAYS", default=30),
     "partitions": env.int("KAFKA_PARTITIONS", default=6),
     "replication_factor": env.int("KAFKA_REPLICATION_FACTOR", default=1),
     "min_insync_replicas": env.int("KAFKA_MIN_INSYNC_REPLICAS", default=1),
@@ -210,6 +217,8 @@ EVENTBUS: dict[str, Any] = {
     "http_port": env.int("EVENTBUS_HTTP_PORT", default=0),
     "relay_wake": env.str("EVENTBUS_RELAY_WAKE", default="poll"),
     "retry_attempts": env.int("EVENTBUS_RETRY_ATTEMPTS", default=8),
+    "parked_limit": env.int("EVENTBUS_PARKED_LIMIT", default=100_000),
+    "stuck_seconds": env.float("EVENTBUS_STUCK_SECONDS", default=90.0),
 }
 
 # --- background work --------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def delete_comment(*, comment_id: UUID, viewer: Viewer) -> Comment:
     comment.deleted_at = timezone.now()
     comment.save(update_fields=["status", "body", "deleted_at"])
     count(comment, post, by=-1)
-    note_comments(post_id=post.pk)
+    note_comments(post_ids=[post.pk])
     return comment
 
 

@@ -9,7 +9,7 @@ only when the signals of its post do, and is always computed from all of them, s
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -26,30 +26,31 @@ BATCH = 500
 
 
 @transaction.atomic
-def note_like(*, post_id: UUID, user_id: UUID, revision: int, active: bool) -> None:
-    """Keep a reader's newest opinion and leave the scoring to the clock."""
-    signal = LikeSignal(post_id=post_id, user_id=user_id, revision=revision, active=active)
-    LikeSignal.objects.bulk_create([signal], ignore_conflicts=True)
-    LikeSignal.objects.filter(post_id=post_id, user_id=user_id, revision__lt=revision).update(
-        revision=revision, active=active
-    )
-    _mark_stale(post_id)
+def note_likes(*, signals: Iterable[LikeSignal]) -> None:
+    """Keep each reader's newest opinion and leave the scoring to the clock."""
+    newest: dict[tuple[UUID, UUID], LikeSignal] = {}
+    for signal in signals:
+        place = (signal.post_id, signal.user_id)
+        if place not in newest or newest[place].revision < signal.revision:
+            newest[place] = signal
+    LikeSignal.objects.keep_newest(newest.values())
+    _mark_stale({post_id for post_id, _ in newest})
 
 
 @transaction.atomic
-def note_comments(*, post_id: UUID) -> None:
-    """Have a post scored again whose comments changed."""
-    _mark_stale(post_id)
+def note_comments(*, post_ids: Iterable[UUID]) -> None:
+    """Have the posts scored again whose comments changed."""
+    _mark_stale(set(post_ids))
 
 
-def _mark_stale(post_id: UUID) -> None:
-    """Have the post scored again.
+def _mark_stale(post_ids: set[UUID]) -> None:
+    """Have the posts scored again.
 
-    The row is written also when it is marked already: only its lock makes sure that a scoring that runs now, and does
+    A row is written also when it is marked already: only its lock makes sure that a scoring that runs now, and does
     not see what the caller has just written, is followed by another.
     """
     PostTrend.objects.bulk_create(
-        [PostTrend(post_id=post_id, is_stale=True)],
+        [PostTrend(post_id=post_id, is_stale=True) for post_id in sorted(post_ids)],
         update_conflicts=True,
         unique_fields=["post"],
         update_fields=["is_stale"],

@@ -18,7 +18,7 @@ from devstack.output import Output
 from eventbus.conf import bus_settings
 from eventbus.events import registered
 from eventbus.handlers import handlers_of
-from eventbus.kafka.admin import tail
+from eventbus.kafka.reading import tail
 from eventbus.messages import Message
 
 HANDLED = """

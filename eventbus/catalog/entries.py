@@ -41,7 +41,7 @@ def platform_entries() -> list[Entry]:
         Entry(
             spec=spec,
             answers=tuple(
-                Answer(room=room, does=" ".join((handler.__doc__ or "").split()))
+                Answer(room=room, does=" ".join((handler.function.__doc__ or "").split()))
                 for room in rooms
                 for handler in handlers_of(room).get(spec.topic, ())
             ),

@@ -1,12 +1,13 @@
-"""Questions to the cluster and changes of it: topics, partitions, lag, and a look at messages."""
+"""Questions to the cluster and changes of it: topics, partitions, offsets, lag."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -21,9 +22,7 @@ from confluent_kafka.admin import (
 
 from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
 from eventbus.kafka.connection import common_settings, made
-from eventbus.kafka.consumer import message_from
 from eventbus.kafka.security import explanation
-from eventbus.messages import Message
 
 TIMEOUT_SECONDS = 10.0
 COORDINATOR_COMES = frozenset(
@@ -57,6 +56,14 @@ class Cluster:
         """Every topic and its number of partitions."""
         topics = self._metadata().topics
         return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+
+    def replicas(self) -> dict[str, int]:
+        """Every topic and how many copies the partition has that has fewest."""
+        return {
+            name: min((len(part.replicas) for part in topic.partitions.values()), default=0)
+            for name, topic in self._metadata().topics.items()
+            if topic.error is None
+        }
 
     def node_count(self) -> int:
         """How many brokers are in the cluster."""
@@ -106,8 +113,7 @@ class Cluster:
 
     def lag(self, group: str, topics: Iterable[str]) -> list[TopicLag]:
         """How far a group is behind on each topic; a partition nothing was committed of counts from its start."""
-        known = self.partitions()
-        parts = [TopicPartition(topic, number) for topic in topics for number in range(known.get(topic, 0))]
+        parts = self._parts(topics)
         if not parts:
             return []
         committed = self._committed(group, parts)
@@ -122,6 +128,21 @@ class Cluster:
             row[0] += position
             row[1] += latest[place]
         return [TopicLag(group, topic, end - done, done, end) for topic, (done, end) in sorted(sums.items())]
+
+    def ranges(self, topics: Iterable[str]) -> dict[tuple[str, int], tuple[int, int]]:
+        """The first offset that each partition still holds, and the one that its next message will have."""
+        parts = self._parts(topics)
+        earliest, latest = self._offsets(parts, OffsetSpec.earliest()), self._offsets(parts, OffsetSpec.latest())
+        return {place: (earliest[place], latest[place]) for place in earliest}
+
+    def offsets_since(self, topics: Iterable[str], moment: datetime) -> dict[tuple[str, int], int]:
+        """Each partition's first offset of that time or later; -1 where the broker knows none."""
+        milliseconds = int(moment.timestamp() * 1000)
+        return self._offsets(self._parts(topics), OffsetSpec.for_timestamp(milliseconds))
+
+    def _parts(self, topics: Iterable[str]) -> list[TopicPartition]:
+        known = self.partitions()
+        return [TopicPartition(topic, number) for topic in topics for number in range(known.get(topic, 0))]
 
     def _committed(self, group: str, parts: list[TopicPartition]) -> dict[tuple[str, int], int]:
         """What the group committed; a coordinator that is still loading is asked again."""
@@ -140,32 +161,10 @@ class Cluster:
             time.sleep(0.2)
 
     def _offsets(self, parts: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        if not parts:
+            return {}
         futures = self._admin.list_offsets(dict.fromkeys(parts, spec), request_timeout=TIMEOUT_SECONDS)
         return {(p.topic, p.partition): _settle(future).offset for p, future in futures.items()}
-
-
-def tail(topics: Iterable[str], *, from_beginning: bool, stop: Callable[[], bool]) -> Iterator[Message]:
-    """Messages of these topics as they come until `stop()` is true, without a group and without committing anything."""
-    consumer = made(
-        Consumer,
-        {
-            **common_settings("tributary-tail"),
-            "group.id": "tributary-tail",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest" if from_beginning else "latest",
-            "fetch.wait.max.ms": 50,
-        },
-    )
-    try:
-        known = Cluster().partitions()
-        start = -2 if from_beginning else -1  # librdkafka's logical offsets: beginning, end
-        consumer.assign([TopicPartition(topic, n, start) for topic in topics for n in range(known.get(topic, 0))])
-        while not stop():
-            raw = consumer.poll(0.1)
-            if raw is not None and raw.error() is None:
-                yield message_from(raw)
-    finally:
-        consumer.close()
 
 
 def _settle(future: Future[Any], ignore: Iterable[int] = ()) -> Any:

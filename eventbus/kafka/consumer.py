@@ -2,14 +2,17 @@
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
 from django.core.exceptions import ImproperlyConfigured
 
+from eventbus import metrics
 from eventbus.conf import bus_settings
 from eventbus.exceptions import BrokerUnavailableError
+from eventbus.faults import fault
 from eventbus.kafka.access import DENIALS, cannot_read, is_denial
 from eventbus.kafka.connection import Connection, common_settings, made
 from eventbus.messages import Message
@@ -17,6 +20,8 @@ from eventbus.messages import Message
 logger = logging.getLogger(__name__)
 
 ASK_SECONDS = 2.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SLICE = 10  # messages asked for at a time: a batch is over its size in bytes by less than so many
 
 
 class EventConsumer:
@@ -25,7 +30,10 @@ class EventConsumer:
     def __init__(self, room: str, topics: Sequence[str]) -> None:
         self.connection = Connection(f"consumer {room}")
         self._names, self._topics = bus_settings().room(room), list(topics)
+        self._bytes = bus_settings().consumer_batch_bytes
         self._asked_at = time.monotonic()
+        self.gained_at: dict[tuple[str, int], float] = {}  # partition: when it was given to this member, monotonic
+        self._paused: set[tuple[str, int]] = set()
         self._is_dead = False  # the client gave up for good when it was denied, and must be replaced
         self._consumer = self._member()
 
@@ -34,6 +42,8 @@ class EventConsumer:
         member = made(
             Consumer,
             {
+                # Left to its minute, the client would wait so long for a leader or coordinator that stands still.
+                "socket.timeout.ms": settings.fetch_wait_ms + 10_000,
                 **common_settings(names.client_id),
                 "group.id": names.group_id,
                 **self._protocol(),
@@ -43,14 +53,32 @@ class EventConsumer:
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": settings.fetch_wait_ms,
                 "queued.max.messages.kbytes": 16_384,
+                "fetch.max.bytes": 8_388_608,  # of one answer; with the queue's limit it bounds what is held in memory
                 "queued.min.messages": 1000,
                 "max.poll.interval.ms": 300_000,
                 "topic.metadata.refresh.interval.ms": 10_000,  # a topic created later is noticed soon
                 "error_cb": self.connection.on_error,
             },
         )
-        member.subscribe(self._topics)
+        member.subscribe(self._topics, on_assign=self._gained, on_revoke=self._gave, on_lost=self._lost)
+        self._paused.clear()
         return member
+
+    def _gained(self, _: Consumer, parts: list[TopicPartition]) -> None:
+        self.gained_at |= dict.fromkeys(map(place_of, parts), time.monotonic())
+        self._changed("assigned", parts)
+
+    def _gave(self, _: Consumer, parts: list[TopicPartition]) -> None:
+        fault("during_revoke")  # the client commits what was stored of these, then gives them away
+        self._changed("revoked", parts)
+
+    def _lost(self, _: Consumer, parts: list[TopicPartition]) -> None:
+        self._changed("lost", parts)
+
+    def _changed(self, kind: str, parts: list[TopicPartition]) -> None:
+        self._paused -= {(part.topic, part.partition) for part in parts}
+        metrics.consumer_rebalances.labels(self._names.group_id, kind).inc()
+        logger.info("%s: partitions %s: %s", self.connection.who, kind, named(parts))
 
     @staticmethod
     def _protocol() -> dict[str, Any]:
@@ -65,18 +93,24 @@ class EventConsumer:
         return {"group.protocol": "consumer"}
 
     def take(self, limit: int, seconds: float) -> list[Message]:
-        """Up to `limit` messages: what is here now, waiting at most `seconds` for the first of them."""
+        """Up to `limit` messages: what is here now, waiting at most `seconds` for the first of them.
+
+        A few of them reach over `consumer_batch_bytes` at most, so large messages come in small batches.
+        """
         self._look_after_trouble()
-        first = self._consumer.poll(seconds)
-        if first is None:
-            return []
-        taken = []
-        for raw in [first, *self._consumer.consume(limit - 1, 0.0)]:  # `consume` with a wait would wait for them all
-            error = raw.error()
-            if error is None:
-                taken.append(message_from(raw))
-            else:
-                self._note(error)
+        taken: list[Message] = []
+        first, size = self._consumer.poll(seconds), 0
+        found = [] if first is None else [first]
+        while found:
+            for raw in found:
+                error = raw.error()
+                if error is None:
+                    taken.append(message_from(raw))
+                    size += len(raw)
+                else:
+                    self._note(error)
+            wanted = 0 if size >= self._bytes else min(SLICE, limit - len(taken))
+            found = self._consumer.consume(wanted, 0.0) if wanted > 0 else []  # with a wait it would wait for them all
         if taken:
             self.connection.is_up()
         return taken
@@ -148,13 +182,33 @@ class EventConsumer:
 
     def stay_in_group(self, seconds: float) -> None:
         """Pass time without taking messages, and without being thrown out of the group for silence."""
-        held = self._consumer.assignment()
-        self._consumer.pause(held)
+        self._consumer.pause(self._consumer.assignment())
         stray = self._consumer.poll(seconds)
         if stray is not None and stray.error() is None:  # a partition assigned meanwhile: read it again later
-            again = message_from(stray)
-            self._consumer.seek(TopicPartition(again.topic, again.partition, again.offset))
-        self._consumer.resume(self._consumer.assignment())
+            self.put_back([message_from(stray)])
+        self._consumer.resume([part for part in self._consumer.assignment() if place_of(part) not in self._paused])
+
+    def put_back(self, messages: Iterable[Message]) -> None:
+        """Read these, and what follows them, again later."""
+        lowest: dict[tuple[str, int], int] = {}
+        for message in messages:
+            place = (message.topic, message.partition)
+            lowest[place] = min(lowest.get(place, message.offset), message.offset)
+        for (topic, partition), offset in lowest.items():
+            try:
+                self._consumer.seek(TopicPartition(topic, partition, offset))
+            except KafkaException:  # it is no longer ours: its new owner reads from what was committed
+                logger.info("%s: %s:%d is no longer ours", self.connection.who, topic, partition)
+
+    def pause_only(self, topics: Collection[str]) -> None:
+        """Take nothing from these topics until they are no longer named; call it again after each `take`."""
+        if not topics and not self._paused:
+            return
+        assigned = self._consumer.assignment()
+        wanted = [part for part in assigned if part.topic in topics]
+        self._consumer.pause([part for part in wanted if place_of(part) not in self._paused])
+        self._consumer.resume([part for part in assigned if place_of(part) in self._paused and part not in wanted])
+        self._paused = {place_of(part) for part in wanted}
 
     def owns(self, message: Message) -> bool:
         """Whether the message's partition is still assigned to this member."""
@@ -171,9 +225,18 @@ class EventConsumer:
         for part in assigned:
             low, high = self._consumer.get_watermark_offsets(part, timeout=5)
             position = positions[part.topic, part.partition]
-            if high > low and (position if position >= 0 else self._committed(part, low)) < high:
-                return False
+            if high > low and (position if position >= 0 else self._committed(part, low)) != high:
+                return False  # what was committed behind the end, of a topic created anew, is read from the beginning
         return True
+
+    def lag(self) -> dict[str, int]:
+        """Messages not taken yet, by topic, over the assigned partitions, as far as the client knows without asking."""
+        behind = dict.fromkeys(self._topics, 0)
+        for part in self._consumer.position(self._consumer.assignment()):
+            _, high = self._consumer.get_watermark_offsets(part, cached=True)
+            if part.offset >= 0 and high > part.offset:
+                behind[part.topic] += high - part.offset
+        return behind
 
     def _committed(self, part: TopicPartition, default: int) -> int:
         offset: int = self._consumer.committed([part], timeout=5)[0].offset
@@ -184,10 +247,27 @@ class EventConsumer:
         self._consumer.close()
 
 
+def _headers_of(raw: Any) -> Iterable[tuple[str, bytes | None]]:
+    try:
+        return raw.headers() or ()
+    except SystemError:  # a header's name is no UTF-8, which the client cannot hand over; asked again it would crash
+        return ()
+
+
+def place_of(part: TopicPartition) -> tuple[str, int]:
+    """The partition without an offset."""
+    return part.topic, part.partition
+
+
+def named(parts: Iterable[TopicPartition]) -> str:
+    """The partitions as a person reads them."""
+    return ", ".join(f"{topic}:{partition}" for topic, partition in sorted(map(place_of, parts))) or "none"
+
+
 def message_from(raw: Any) -> Message:
     """The bus's message from the client's."""
     headers = {}
-    for name, value in raw.headers() or ():
+    for name, value in _headers_of(raw):
         if isinstance(value, bytes):
             headers[name] = value.decode("utf-8", "replace").replace("\x00", "")
     return Message(
@@ -197,4 +277,15 @@ def message_from(raw: Any) -> Message:
         key=raw.key(),
         value=raw.value(),
         headers=headers,
+        timestamp=_timestamp(*raw.timestamp()),
     )
+
+
+def _timestamp(kind: int, milliseconds: int) -> datetime | None:
+    """The time a message carries; None when it has none, or one outside the calendar."""
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    try:
+        return EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None

@@ -40,6 +40,12 @@ class Outcome:
         if error is not None:
             self.failed.add((row.topic, row.key))
 
+    def forget(self, rows: Sequence[Row]) -> None:
+        """Take the answers to these rows for not given."""
+        for row in rows:
+            del self.answers[row.id]
+        self.failed = {(row.topic, row.key) for row, _ in self._failures()}
+
     def acknowledged(self) -> Sequence[Row]:
         """The rows that may go: of each key only those before its first that has no good answer."""
         if not self.failed and len(self.answers) == len(self.rows):

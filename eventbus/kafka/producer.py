@@ -39,6 +39,8 @@ class EventProducer:
         self._producer = made(
             Producer,
             {
+                # A broker that stands still keeps its connections: leave it while there is time to ask who leads now.
+                "socket.timeout.ms": max(1000, int(self._patience * 1000 / 3)),
                 **common_settings(f"relay-{socket.gethostname()}-{os.getpid()}"),
                 "enable.idempotence": True,
                 "enable.gapless.guarantee": True,

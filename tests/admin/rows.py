@@ -16,13 +16,18 @@ from content.models import LikeSignal, PostTip, PostTrend
 from content.services.comments import add_comment
 from content.services.likes import like_post
 from eventbus.models import (
+    BreakerRule,
+    ConsumerWorker,
     HeldKey,
     InboxEvent,
+    JournalEvent,
     OperatorAction,
     OutboxEvent,
     ParkedEvent,
+    PausedTopic,
     RelayBucket,
     RelayWorker,
+    Replay,
 )
 from eventbus.testing import deliver
 from payments.models.refunds import Refund
@@ -99,6 +104,13 @@ def make_eventbus():
         group="content-consumer-group", event_id=str(uuid7()), topic="payment.tip.sent", partition=0, offset=number
     )
     parked_event(state=ParkedEvent.State.DEAD)
+    journaled_event(key=waiting.key)
+    Replay.objects.create(
+        room="content", group="content-consumer-group", source="journal", choice={}, actor="somebody", reason="mended"
+    )
+    ConsumerWorker.objects.create(id=uuid7(), group="content-consumer-group", host="consumers", pid=number)
+    PausedTopic.objects.create(group=f"group-{number}", topic="payment.tip.sent", reason="20 of 20 keys fail")
+    BreakerRule.objects.create(group=f"group-{number}")
     OperatorAction.objects.create(action="retry", actor="somebody", target=f"letter {number}", reason="mended")
 
 
@@ -119,6 +131,23 @@ def parked_event(**fields):
         **fields,
     }
     return ParkedEvent.objects.create(**values)
+
+
+def journaled_event(**fields):
+    number = next(numbers)
+    values = {
+        "time": timezone.now(),
+        "topic": "payment.tip.sent",
+        "partition": 0,
+        "offset": number,
+        "key": f"key-{number}",
+        "event_id": f"event-{number}",
+        "correlation_id": f"story-{number}",
+        "payload": b"not <json>",
+        "headers": {"ce_actor": "<somebody>"},
+        **fields,
+    }
+    return JournalEvent.objects.create(**values)
 
 
 def make_media():

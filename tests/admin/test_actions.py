@@ -10,7 +10,7 @@ from django.contrib.messages import get_messages
 from accounts.models import User
 from content.events import PostDeleted, PostUpdated
 from content.models import Post
-from eventbus.models import HeldKey, OperatorAction, OutboxEvent, ParkedEvent
+from eventbus.models import BreakerRule, HeldKey, OperatorAction, OutboxEvent, ParkedEvent, PausedTopic
 from eventbus.pages import MOST_AT_ONCE
 from eventbus.testing import published
 from media.models import MediaAsset
@@ -311,3 +311,44 @@ def test_only_the_rows_that_were_shown_are_touched(office, dead):
     assert "select_across" not in asked
     confirm(office, "eventbus/parkedevent", "discard_dead", dead)
     assert list(ParkedEvent.objects.all()) == [late]
+
+
+def test_a_paused_topic_is_read_again_at_one_click(office, operator):
+    make_eventbus()
+    paused = PausedTopic.objects.get()
+
+    answer = act(office, "eventbus/pausedtopic", "resume", paused)
+
+    assert not PausedTopic.objects.exists()
+    assert told(answer) == [("success", "Topics that are read again: 1.")]
+    action = OperatorAction.objects.get(action="resume")
+    assert (action.actor, action.target) == (
+        f"{operator.pk} {operator.get_username()}",
+        f"{paused.group} {paused.topic}",
+    )
+
+
+def test_many_dead_letters_are_tried_again_at_a_rate_and_too_many_are_not(office, dead):
+    parked_event(state=ParkedEvent.State.DEAD)
+    with patch("eventbus.admin.RETRIED_A_SECOND", 0.1):
+        act(office, "eventbus/parkedevent", "retry_dead", dead, select_across="1")
+    first, second = ParkedEvent.objects.order_by("id").values_list("next_attempt_at", flat=True)
+    assert round((second - first).total_seconds()) == 10
+
+    ParkedEvent.objects.update(state=ParkedEvent.State.DEAD, next_attempt_at=None)
+    with patch("eventbus.admin.MOST_RETRIED", 1):
+        answer = act(office, "eventbus/parkedevent", "retry_dead", dead, select_across="1")
+    assert told(answer)[-1] == ("error", "Choose at most 1 at a time; nothing was done.")
+    assert ParkedEvent.objects.dead().count() == 2
+
+
+def test_a_breakers_rule_is_set_by_hand_and_nonsense_is_refused(office, db):
+    rule = {"group": "content-consumer-group", "share": "0.8", "least_keys": "5"}
+    seconds = {"window_seconds": "30", "probe_seconds": "10"}
+
+    refused = office.post("/admin/eventbus/breakerrule/add/", {**rule, **seconds, "share": "1.5"})
+    assert "a_breakers_share_is_a_part_of_all" in refused.content.decode()
+    assert not BreakerRule.objects.exists()
+
+    office.post("/admin/eventbus/breakerrule/add/", {**rule, **seconds})
+    assert BreakerRule.objects.get().share == 0.8

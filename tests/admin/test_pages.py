@@ -11,8 +11,8 @@ from tests.admin.rows import MAKERS
 
 admin.autodiscover()
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
-EDITABLE = {"accounts.User", "accounts.CreatorProfile", "auth.Group"}
-DELETABLE = {"auth.Group"}
+EDITABLE = {"accounts.User", "accounts.CreatorProfile", "auth.Group", "eventbus.BreakerRule"}
+DELETABLE = {"auth.Group", "eventbus.BreakerRule"}
 
 
 def address(model, page, *args):

@@ -8,11 +8,11 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from content.events import PostCreated
-from content.models import Post
+from content.models import LikeSignal, Post
 from content.services.lifecycle import delete_post, withdraw_post
 from content.services.posts import create_post
 from content.services.tips import record_tip
-from content.services.trending import note_like, rescore_stale
+from content.services.trending import note_likes, rescore_stale
 from eventbus.testing import published
 from tests.content import factories
 from tests.content.factories import PRICE
@@ -337,7 +337,7 @@ def test_trending_pages_by_score(guest_client, creator_id):
     made = [factories.published_post(creator_id) for _ in range(3)]
     for likes, post in zip((30, 3, 300), made, strict=True):
         for _ in range(likes):
-            note_like(post_id=post.pk, user_id=uuid7(), revision=1, active=True)
+            note_likes(signals=[LikeSignal(post_id=post.pk, user_id=uuid7(), revision=1, active=True)])
     rescore_stale()
 
     first = guest_client.get("/api/v1/posts/trending?page_size=2").json()
@@ -358,7 +358,7 @@ def test_a_page_costs_as_many_queries_as_one_post(fan_client, fan, creator_id, a
             post = factories.published_post(
                 creator_id, visibility="tiers", tier_ids=[tier.pk], media_ids=[image.pk], body="Hello"
             )
-            note_like(post_id=post.pk, user_id=uuid7(), revision=1, active=True)
+            note_likes(signals=[LikeSignal(post_id=post.pk, user_id=uuid7(), revision=1, active=True)])
         rescore_stale()
         # posts, files, tiers, entitlements, likes, and the viewer's roles
         with django_assert_num_queries(6):

@@ -8,15 +8,21 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from content import selectors
+from content.events import PostLiked, PostUnliked
 from content.models import LikeSignal, Post, PostTrend
 from content.services.comments import add_comment, delete_comment
 from content.services.likes import like_post, unlike_post
-from content.services.trending import note_like, rescore_stale, score
+from content.services.trending import note_likes, rescore_stale, score
 from content.tasks import rescore_trending
-from eventbus.testing import run_bus
+from eventbus.processing import Processor
+from eventbus.testing import message_of, run_bus
 from tests.content import factories
 
 PUBLISHED = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=90_000)
+
+
+def note_like(**signal):
+    note_likes(signals=[LikeSignal(**signal)])
 
 
 def comment(post, viewer):
@@ -89,12 +95,44 @@ def test_likes_and_their_taking_back_end_alike_in_every_order(public_post):
         assert list(LikeSignal.objects.values_list("revision", "active")) == [(4, False)]
 
 
-def test_a_signal_costs_three_statements_whatever_came_before(public_post, django_assert_num_queries):
-    for _ in range(5):
-        note_like(post_id=public_post.pk, user_id=uuid7(), revision=1, active=True)
+@pytest.mark.parametrize("count", [1, 60])
+def test_signals_cost_two_statements_however_many_they_are(public_post, count, django_assert_num_queries):
+    post_ids = [public_post.pk, uuid7(), uuid7()]
+    signals = [LikeSignal(post_id=post_ids[n % 3], user_id=uuid7(), revision=1, active=True) for n in range(count)]
 
-    with django_assert_num_queries(3 + 2):  # and a savepoint's two
-        note_like(post_id=public_post.pk, user_id=uuid7(), revision=1, active=True)
+    with django_assert_num_queries(2 + 2):  # and a savepoint's two
+        note_likes(signals=signals)
+
+    assert LikeSignal.objects.count() == count
+
+
+def test_of_a_readers_signals_in_one_list_the_newest_holds(public_post):
+    user_id = uuid7()
+    turns = [(1, True), (4, False), (3, True), (2, False)]
+
+    note_likes(
+        signals=[
+            LikeSignal(post_id=public_post.pk, user_id=user_id, revision=revision, active=active)
+            for revision, active in turns
+        ]
+    )
+
+    assert list(LikeSignal.objects.values_list("revision", "active")) == [(4, False)]
+
+
+def test_a_batch_of_likes_from_the_bus_is_noted_at_once(public_post, settings, django_assert_num_queries):
+    settings.EVENTBUS = {**settings.EVENTBUS, "consumer_transaction_seconds": 600.0}
+    users = [uuid7() for _ in range(20)]
+    described = {"post_id": public_post.pk, "creator_id": public_post.creator_id, "like_count": 1}
+    liked = [PostLiked(**described, user_id=user, revision=1, liked_at=PUBLISHED) for user in users]
+    unliked = [PostUnliked(**described, user_id=user, revision=2, unliked_at=PUBLISHED) for user in users[:5]]
+    batch = [message_of(event) for event in (*liked, *unliked)]
+
+    with django_assert_num_queries(2 + 4 + 2):  # claim and parked keys; the service with its savepoint; begin and end
+        Processor("content").process(batch)
+
+    assert LikeSignal.objects.filter(active=True).count() == 15
+    assert LikeSignal.objects.filter(active=False).count() == 5
 
 
 def test_scoring_costs_the_same_for_many_posts_as_for_one(creator_id, reader, django_assert_num_queries):

@@ -14,7 +14,7 @@ from eventbus.messages import Message
 from eventbus.outbox import topic_of
 from eventbus.processing import Processor
 from tests.eventbus import sample
-from tests.eventbus.sample import Counted
+from tests.eventbus.sample import Counted, Tallied
 
 ROOM = {"tests": {"client_id": "sample-service", "group_id": "sample-consumer-group"}}
 
@@ -22,7 +22,13 @@ ROOM = {"tests": {"client_id": "sample-service", "group_id": "sample-consumer-gr
 @pytest.fixture
 def bus(settings: Any) -> Any:
     """Settings with the sample room alone and retries that come when the test says so."""
-    settings.EVENTBUS = {**django_settings.EVENTBUS, "rooms": ROOM, "retry_base_seconds": 60.0, "retry_attempts": 3}
+    settings.EVENTBUS = {
+        **django_settings.EVENTBUS,
+        "rooms": ROOM,
+        "retry_base_seconds": 60.0,
+        "retry_attempts": 3,
+        "consumer_transaction_seconds": 600.0,  # one transaction a batch, however slow the machine is
+    }
     return settings
 
 
@@ -36,6 +42,7 @@ def sample_room(bus: Any, db: None) -> Iterator[None]:
         )
         cursor.execute("TRUNCATE sample_effect")
     sample.troubles.clear()
+    sample.tallies.clear()
     yield
     sample.troubles.clear()
 
@@ -48,11 +55,13 @@ def processor(sample_room: None) -> Processor:
 offsets = count()
 
 
-def message(counter_id: UUID | None = None, number: int = 1, **fields: Any) -> Message:
-    """A Counted event as Kafka would hand it over; fields replace the message's own."""
-    counted = Counted(counter_id=counter_id or uuid4(), number=number)
+def message(
+    counter_id: UUID | None = None, number: int = 1, *, of: type[Counted | Tallied] = Counted, **fields: Any
+) -> Message:
+    """An event of the sample room as Kafka would hand it over; fields replace the message's own."""
+    counted = of(counter_id=counter_id or uuid4(), number=number)
     described = {
-        "topic": topic_of(Counted.spec),
+        "topic": topic_of(of.spec),
         "partition": 0,
         "offset": next(offsets),
         "key": counted.key.encode(),

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import connection
 
 from eventbus.events import Event, event
-from eventbus.handlers import handles
+from eventbus.handlers import handles, handles_many
 
 
 @event("sample.counted", version="1.0", key="counter_id", aggregate="counter")
@@ -44,3 +44,30 @@ def effects() -> list[tuple[UUID, int]]:
 def numbers(counter_id: UUID) -> list[int]:
     """The numbers that took effect for one counter, in order."""
     return [number for counter, number in effects() if counter == counter_id]
+
+
+@event("sample.tallied", version="1.0", key="counter_id", aggregate="counter")
+class Tallied(Event):
+    """A number to add to a counter's tally."""
+
+    counter_id: UUID
+    number: int
+
+
+tallies: list[list[int]] = []  # the numbers of each call, those that were rolled back too
+
+
+@handles_many(Tallied)
+def tally(events: list[Tallied]) -> None:
+    """Keep the numbers with one statement, or fail as the test wants."""
+    tallies.append([tallied.number for tallied in events])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO sample_effect (event_id, counter_id, number)"
+            " SELECT * FROM unnest(%s::text[], %s::uuid[], %s::int[])",
+            [[getattr(tallied, name) for tallied in events] for name in ("id", "counter_id", "number")],
+        )
+    for tallied in events:
+        if tallied.number in troubles:
+            error = troubles[tallied.number]()
+            raise error

@@ -210,6 +210,22 @@ BREAKING = {
         {"code": Annotated[str, msgspec.Meta(max_length=4)]},
         f"the field code is string (maxLength 4) and was string (maxLength 8); keep its type, {NEW_MAJOR}",
     ),
+    "a bound is new": (
+        {"grams": Annotated[int, msgspec.Meta(ge=0)]},
+        f"the field grams is integer (minimum 0) and was integer; keep its type, {NEW_MAJOR}",
+    ),
+    "a bound is widened, which readers may rely on": (
+        {"code": Annotated[str, msgspec.Meta(max_length=16)]},
+        f"the field code is string (maxLength 16) and was string (maxLength 8); keep its type, {NEW_MAJOR}",
+    ),
+    "a list becomes one": (
+        {"tags": str},
+        f"the field tags is string and was array of string; keep its type, {NEW_MAJOR}",
+    ),
+    "an object becomes text": (
+        {"parcels": tuple[str, ...]},
+        f"the field parcels[] is string and was object; keep its type, {NEW_MAJOR}",
+    ),
     "null is no longer allowed": (
         {"note": str},
         f"the field note may no longer be null; let it be null, as it is in older messages, {NEW_MAJOR}",
@@ -274,6 +290,18 @@ def test_a_change_of_place_is_refused(docs: Path, declare: Any, options: dict[st
     declare(**options)
 
     assert refused(docs) == [f"sample.shipped 1.0: {complaint}; put it back, {NEW_MAJOR}"]
+
+
+def test_a_field_called_otherwise_on_the_wire_is_one_gone_and_one_new(docs: Path, declare: Any) -> None:
+    declare()
+    check(docs, write=True)
+
+    declare(fields={"grams": None, "weight": int})
+
+    removed, new, unreadable = refused(docs)
+    assert removed == f"sample.shipped 1.0: the field grams is removed; keep it, {NEW_MAJOR}"
+    assert new.startswith("sample.shipped 1.0: the new field weight is missing in every older message")
+    assert unreadable.startswith("sample.shipped 1.0: cannot read its golden sample 1.0: ")
 
 
 def test_a_change_of_topic_is_refused(docs: Path, declare: Any) -> None:
@@ -370,6 +398,39 @@ def test_a_new_major_version_without_an_upcaster_is_refused(docs: Path, declare:
     missing, unreadable = refused(docs)
     assert missing == "sample.shipped 2.0: no upcaster from 1; write one, messages of it are on the topic"
     assert unreadable.startswith("sample.shipped 2.0: cannot read its golden sample 1.0: ")
+
+
+def test_a_jump_over_a_version_needs_the_whole_ladder(docs: Path, declare: Any) -> None:
+    declare()
+    check(docs, write=True)
+
+    declare(fields=KILOGRAMS, version="3.0", upcasters={1: heavier})
+
+    missing, unreadable = refused(docs)
+    assert missing == "sample.shipped 3.0: no upcaster from 2; write one, messages of it are on the topic"
+    assert unreadable.startswith("sample.shipped 3.0: cannot read its golden sample 1.0: ")
+
+
+def test_an_upcaster_is_kept_for_ever(docs: Path, declare: Any) -> None:
+    declare()
+    check(docs, write=True)
+    declare(fields=KILOGRAMS, version="2.0", upcasters={1: heavier})
+    check(docs, write=True)
+
+    declare(fields=KILOGRAMS, version="2.0")
+
+    missing, unreadable = refused(docs)
+    assert missing == "sample.shipped 2.0: no upcaster from 1; write one, messages of it are on the topic"
+    assert unreadable.startswith("sample.shipped 2.0: cannot read its golden sample 1.0: ")
+
+
+def test_a_golden_sample_changed_by_hand_is_noticed(docs: Path, declare: Any) -> None:
+    declare()
+    check(docs, write=True)
+    file = docs / "events" / TOPIC / "1.0.sample.json"
+    file.write_text(file.read_text().replace('"grams"', '"grammes"'))
+
+    assert check(docs) != []
 
 
 def test_an_upcaster_that_does_not_give_what_the_class_needs_is_refused(docs: Path, declare: Any) -> None:

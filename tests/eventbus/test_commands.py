@@ -1,8 +1,9 @@
 """The commands say what is wrong, and end with the status that a shell expects."""
 
 import json
+import signal
 from io import StringIO
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -11,6 +12,7 @@ from django.core.management import CommandError, call_command
 from eventbus.conf import bus_settings
 from eventbus.exceptions import CatalogError
 from eventbus.handlers import handles
+from eventbus.management.commands import run_consumers
 from eventbus.supervisor import Supervisor
 from tests.eventbus.sample import Counted, remember
 
@@ -34,12 +36,36 @@ def test_an_unknown_room_is_refused_with_the_rooms_there_are(settings: Any) -> N
         output_of("run_consumers", "payment")
 
 
+def test_a_journal_that_is_off_cannot_be_run_and_the_variable_is_named(settings: Any) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1"}
+    with pytest.raises(CommandError, match="EVENTBUS_JOURNAL=true switches it on"):
+        output_of("run_consumers", "journal")
+
+
+def test_without_names_every_room_is_run_and_the_journal_when_it_is_on(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(Supervisor, "__init__", lambda self, commands: started.append(sorted(commands)))
+    monkeypatch.setattr(Supervisor, "run", lambda self: None)
+    rooms = ["content", "media", "payments", "subscriptions"]
+    for journal in (None, {"client_id": "journal-service", "group_id": "journal-consumer-group"}):
+        settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1", "journal": journal, "http_port": 9000}
+        output_of("run_consumers")
+
+    assert started == [rooms, sorted([*rooms, "journal"])]
+    assert bus_settings().http_port_of("journal") == 9005
+
+
 def test_the_plan_names_every_topic_with_its_partitions(settings: Any) -> None:
     settings.EVENTBUS = {**settings.EVENTBUS, "partitions": 3, "topic_prefix": "x."}
 
     lines = output_of("sync_topics", "--plan").splitlines()
 
-    assert "x.payment.completed 3" in lines
+    assert (
+        "x.payment.completed 3 partitions, 1 replicas,"
+        " cleanup.policy=delete min.insync.replicas=1 retention.ms=2592000000" in lines
+    )
     assert lines == sorted(lines)
 
 
@@ -61,8 +87,13 @@ def test_status_without_a_broker_tells_the_rest_and_why(settings: Any) -> None:
         ({"bukets": 4}, "nobody reads: bukets"),
         ({"group_protocol": "new"}, "must be 'consumer' or 'classic'"),
         ({"buckets": 0}, "must be at least 1"),
+        ({"parked_limit": 0}, "must be at least 1"),
+        ({"consumer_hold_seconds": 0}, "'consumer_hold_seconds'.*above 0"),
         ({"relay_batch_min": 9000}, "larger than relay_batch_max"),
         ({"rooms": {}}, "names no room"),
+        ({"min_insync_replicas": 2}, "MIN_INSYNC_REPLICAS is 2, but KAFKA_REPLICATION_FACTOR is 1: no event would"),
+        ({"rooms": {"journal": {"client_id": "j", "group_id": "j"}}}, "may name no room 'journal'"),
+        ({"journal_retention_days": 0}, "must be at least 1"),
     ],
 )
 def test_wrong_settings_are_refused_and_named(settings: Any, change: dict[str, Any], reason: str) -> None:
@@ -80,3 +111,58 @@ def test_a_supervisor_reports_the_worst_of_its_children() -> None:
     supervisor = Supervisor({"good": ["true"], "bad": ["sh", "-c", "exit 3"]})
 
     assert supervisor.run_once() == 3
+
+
+def test_workers_are_processes_with_names_and_ports_of_their_own(settings: Any, monkeypatch: Any) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1", "http_port": 9100}
+    monkeypatch.setattr(run_consumers, "Supervisor", Idle)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    output_of("run_consumers", "content", "media", "--workers", "3")
+
+    commands = Idle.commands
+    assert [command[-2:] for command in commands.values()] == [
+        *(["run_consumers", "content"], ["run_consumers", "media"]),
+        *(["--worker=1", "content"], ["--worker=1", "media"]),
+        *(["--worker=2", "content"], ["--worker=2", "media"]),
+    ]
+    assert list(commands) == ["content", "media", "content 2", "media 2", "content 3", "media 3"]
+    rooms, workers = bus_settings().rooms, range(3)
+    ports = [bus_settings().http_port_of(room, worker=worker) for worker in workers for room in rooms]
+    assert ports == list(range(9101, 9113))
+
+
+class Idle:
+    """A supervisor that starts nothing."""
+
+    commands: ClassVar[dict[str, list[str]]]
+
+    def __init__(self, commands: dict[str, list[str]]) -> None:
+        Idle.commands = commands
+
+    def stop(self, *_: object) -> None:
+        """At once."""
+
+    def run(self) -> None:
+        """Return."""
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [(["--workers", "0"], "must be at least 1"), (["--workers", "2", "--once"], "with one process a room")],
+)
+def test_a_number_of_workers_that_makes_no_sense_is_refused(settings: Any, flags: list[str], reason: str) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1"}
+    with pytest.raises(CommandError, match=reason):
+        output_of("run_consumers", *flags)
+
+
+def test_more_workers_than_partitions_are_told_to_be_idle(settings: Any, monkeypatch: Any) -> None:
+    settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1", "partitions": 2}
+    monkeypatch.setattr(run_consumers, "Supervisor", Idle)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    errors = StringIO()
+
+    call_command("run_consumers", "content", "--workers", "5", stderr=errors)
+
+    assert "Of 5 workers a room 3 will have nothing to read" in errors.getvalue()

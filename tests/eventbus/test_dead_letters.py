@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from uuid import uuid4
 
@@ -94,8 +95,49 @@ def test_retry_takes_effect_with_what_waited_behind(dead: ParkedEvent, processor
 def test_retry_all_stops_at_its_limit(processor: Processor) -> None:
     processor.process([message(uuid4(), n, value=b"{") for n in range(5)])
 
-    assert command("retry", "--all", "--limit", 3).strip() == "retry: 3 dead letters."
+    told = command("retry", "--all", "--limit", 3, "--per-second", 0.5).strip()
+
+    assert told == "retry: 3 dead letters will be tried, the last in 6 s."
     assert ParkedEvent.objects.dead().count() == 2
+
+
+def test_retry_all_spreads_the_first_attempts(processor: Processor) -> None:
+    processor.process([message(uuid4(), n, value=b"{") for n in range(4)])
+
+    command("retry", "--all", "--per-second", 0.1)
+
+    due = list(ParkedEvent.objects.order_by("id").values_list("next_attempt_at", flat=True))
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(due)]
+    assert [round(gap) for gap in gaps] == [10, 10, 10]
+    assert processor.retry_due() == 1
+
+
+def test_retry_all_chooses_by_error_and_time(processor: Processor) -> None:
+    troubles.update({1: lambda: DomainError("no"), 2: lambda: DomainError("no")})
+    processor.process([message(number=1), message(number=2), message(value=b"{")])
+    old, young, unreadable = ParkedEvent.objects.dead().order_by("id")
+    ParkedEvent.objects.filter(pk=old.pk).update(parked_at="2026-01-01T00:00Z")
+
+    command("retry", "--all", "--error", "DomainError", "--parked-before", "2026-01-02")
+    assert set(ParkedEvent.objects.dead()) == {young, unreadable}
+    command("retry", "--all", "--error", "eventbus.exceptions.DomainError", "--parked-after", "2026-01-02T00:00+00:00")
+    assert set(ParkedEvent.objects.dead()) == {unreadable}
+    assert command("retry", "--all", "--error", "Error").strip() == "retry: 0 dead letters will be tried."
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--parked-after", "yesterday"], "is no time like"),
+        (["--per-second", 0], "above 0"),
+        (["--limit", 0], "least 1"),
+    ],
+)
+def test_bounds_that_make_no_sense_change_nothing(dead: ParkedEvent, flags: list[object], reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        command("retry", "--all", *flags)
+
+    assert ParkedEvent.objects.dead().count() == 1
 
 
 def test_an_edited_value_is_tried_at_once(dead: ParkedEvent, processor: Processor, tmp_path: Path) -> None:

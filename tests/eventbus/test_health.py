@@ -3,22 +3,31 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from uuid import uuid4
 
 import pytest
+from django.db import transaction
+from django.utils import timezone
+from prometheus_client import Histogram
 
 from eventbus import health as health_module
 from eventbus import metrics
+from eventbus import relay as relay_module
 from eventbus.conf import bus_settings
 from eventbus.health import Health
 from eventbus.models import ParkedEvent
+from eventbus.outbox import publish
 from eventbus.processing import Processor
 from tests.eventbus.conftest import message
-from tests.eventbus.sample import troubles
+from tests.eventbus.sample import Counted, troubles
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "operations.md"
 
@@ -89,6 +98,34 @@ def test_metrics_are_told_to_prometheus(health: Health, processor: Processor) ->
         assert f'group="sample-consumer-group",outcome="{outcome}",topic="sample.counted"' in page
 
 
+def test_latencies_are_measured_to_the_commit_of_the_effect(processor: Processor) -> None:
+    def seconds(histogram: Histogram) -> float:
+        return float(histogram.labels("sample-consumer-group", "sample.counted")._sum.get())
+
+    now = timezone.now()
+    recorded = Counted(counter_id=uuid4(), number=1, timestamp=now - timedelta(seconds=50))
+    before = seconds(metrics.consumer_end_to_end), seconds(metrics.consumer_from_kafka)
+
+    processor.process([message(value=recorded.encode(), timestamp=now - timedelta(seconds=20))])
+
+    assert seconds(metrics.consumer_end_to_end) - before[0] == pytest.approx(50, abs=10)
+    assert seconds(metrics.consumer_from_kafka) - before[1] == pytest.approx(20, abs=10)
+
+
+def test_what_waits_in_the_outbox_is_counted_up_to_a_limit(
+    processor: Processor, health: Health, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "COUNTED", 2)
+    relay = relay_module.Relay()
+    relay.health = health
+    for expected in (0, 1, 2, 2):
+        relay._looked_at = 0.0
+        relay._look()
+        assert metrics.outbox_waiting._value.get() == expected
+        with transaction.atomic():
+            publish(Counted(counter_id=uuid4(), number=1))
+
+
 def test_parked_events_are_counted_by_state(processor: Processor) -> None:
     troubles[1] = lambda: RuntimeError("boom")
     processor.process([message(number=1), message(value=b"{")])
@@ -118,3 +155,25 @@ def test_every_metric_is_in_the_operators_handbook() -> None:
 
     assert declared
     assert declared == set(re.findall(r"`(tributary_\w+)`", DOCUMENTED.read_text()))
+
+
+STUCK = """
+import time
+from eventbus.health import Health
+health = Health("consumer")
+health.end_when_stuck(0.5)
+health.beat()
+def handler_that_never_ends():
+    time.sleep(60)
+{then}
+"""
+
+
+@pytest.mark.parametrize(("then", "status"), [("handler_that_never_ends()", 1), ("health.close(); time.sleep(1)", 0)])
+def test_a_stuck_loop_dumps_its_stacks_and_ends_its_process(then: str, status: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", STUCK.format(then=then)], capture_output=True, text=True, timeout=50, check=False
+    )
+
+    assert ended.returncode == status
+    assert ("in handler_that_never_ends" in ended.stderr) is bool(status)

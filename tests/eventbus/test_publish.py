@@ -108,6 +108,15 @@ def test_an_id_that_is_no_uuid_is_refused() -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_an_event_without_a_key_is_refused(nothing: Any) -> None:
+    with pytest.raises(PublishError, match="its key 'counter_id' is empty"):
+        publish(Counted(counter_id=nothing, number=1))
+
+    assert not OutboxEvent.objects.exists()
+
+
+@pytest.mark.django_db
 def test_a_topic_prefix_moves_every_topic(settings: Any) -> None:
     settings.EVENTBUS = {**settings.EVENTBUS, "topic_prefix": "staging."}
     publish(Counted(counter_id=COUNTER, number=1))

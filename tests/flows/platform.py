@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,6 +36,9 @@ for name in names:
 print(json.dumps(tokens))
 """
 
+# A killed web process holds its request's Idempotency-Key for 60 s, and the one that takes over may be killed as well.
+PATIENCE_SECONDS = 200.0
+LONGEST_PAUSE_SECONDS = 10.0
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request would hide the rest
 
@@ -47,23 +51,25 @@ class Client:
     id: str
     token: str
 
-    def request(self, method: str, path: str, body: Any = None, *, patience: float = 60.0) -> httpx.Response:
+    def request(
+        self, method: str, path: str, body: Any = None, *, patience: float = PATIENCE_SECONDS
+    ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": uuid4().hex}
         deadline = time.monotonic() + patience
         while True:
+            pause = 0.2
             try:
                 answer = httpx.request(
                     method, f"{self.base_url}/api/v1{path}", json=body, headers=headers, timeout=10, trust_env=False
                 )
-                if answer.status_code < 500 and answer.status_code != 409:
+                if not is_to_be_repeated(answer):
                     return answer
-                if answer.status_code == 409 and answer.json()["code"] != "idempotency_in_progress":
-                    return answer
+                pause = min(float(answer.headers.get("Retry-After", pause)), LONGEST_PAUSE_SECONDS)
             except httpx.TransportError:
                 pass
             if time.monotonic() > deadline:
                 raise AssertionError(f"{method} {path} was not answered in {patience} s")
-            time.sleep(0.2)
+            time.sleep(pause)
 
     def get(self, path: str) -> Any:
         answer = self.request("GET", path)
@@ -74,6 +80,13 @@ class Client:
         answer = self.request("POST", path, body or {})
         assert answer.is_success, answer.text
         return answer.json()
+
+
+def is_to_be_repeated(answer: httpx.Response) -> bool:
+    """Whether the same request may fare better later: the server is in trouble, busy with it, or asked too often."""
+    if answer.status_code == HTTPStatus.CONFLICT:
+        return bool(answer.json()["code"] == "idempotency_in_progress")
+    return answer.is_server_error or answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
 
 
 class Platform:
@@ -110,6 +123,19 @@ class Platform:
     def log(self, process: str) -> str:
         """Everything a process wrote."""
         return (self.stack.directory.logs / f"{process}.log").read_text()
+
+    def is_serving(self) -> bool:
+        """Whether the web answers."""
+        try:
+            return httpx.get(f"{self.stack.base_url}/healthz", timeout=5, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def report(self) -> str:
+        """What an operator would look at first, for the message of a failed assertion."""
+        parked = self.rows('SELECT "group", topic, state, attempts, next_attempt_at, error FROM eventbus_parkedevent')
+        logs = [f"--- {name}\n{self.log(name)[-3000:]}" for name in ("relay", "consumers", "worker")]
+        return "\n".join([self.manage("bus_status", check=False), *map(str, parked), *logs])
 
     def is_quiet(self) -> bool:
         """Whether nothing waits anywhere: outbox, lag, parked keys."""

@@ -12,6 +12,9 @@ from tests.flows.platform import Platform, at_once, eventually, new_tier, runnin
 pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("flow")]
 
 FANS = 24
+VICTIMS = ("one consumer", "relay", "web", "worker", "consumers")
+# Longer than the 120 s after which an attempt at a parked event, or a charge, is taken from a process that died in it.
+SETTLE_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
@@ -21,20 +24,23 @@ def platform() -> Iterator[Platform]:
 
 
 def kill_one_consumer(platform: Platform) -> bool:
-    """kill -9 one room's consumer, whose supervisor lives on."""
+    """kill -9 one room's consumer and the journal's, whose supervisor lives on."""
     supervisor = platform.stack.process("consumers").pid
     children = psutil.Process(supervisor).children(recursive=True) if supervisor else []
     rooms = [child for child in children if "run_consumers" in child.cmdline()]
-    for child in rooms[-1:]:
+    for child in rooms[-2:]:
         child.kill()
     return bool(rooms)
 
 
-def kill_one_after_another(platform: Platform, done: threading.Event) -> list[str]:
-    """kill -9 each kind of process in turn, and a single consumer among them, until told to stop."""
-    killed: list[str] = []
+def kill_one_after_another(platform: Platform, done: threading.Event, killed: list[str]) -> None:
+    """kill -9 each kind of process in turn, and a single consumer among them, until told to stop.
+
+    The next one only when the web answers again: on a slow machine nobody would ever be served between two kills.
+    """
     while not done.is_set():
-        for name in ("one consumer", "relay", "web", "worker", "consumers"):
+        for name in VICTIMS:
+            eventually(lambda: done.is_set() or platform.is_serving(), seconds=120)
             if done.wait(2.5):
                 break
             if name != "one consumer":
@@ -42,15 +48,15 @@ def kill_one_after_another(platform: Platform, done: threading.Event) -> list[st
             elif not kill_one_consumer(platform):
                 continue
             killed.append(name)
-    return killed
 
 
 def test_kill_9_on_every_process_loses_nothing_and_doubles_nothing(platform: Platform) -> None:
     people = platform.people("creator", *(f"fan{n}" for n in range(FANS)))
     tier = new_tier(people["creator"])
     fans = [people[f"fan{n}"] for n in range(FANS)]
-    done, killed = threading.Event(), []
-    killer = threading.Thread(target=lambda: killed.extend(kill_one_after_another(platform, done)))
+    done = threading.Event()
+    killed: list[str] = []
+    killer = threading.Thread(target=kill_one_after_another, args=[platform, done, killed])
     killer.start()
     try:
         at_once(lambda fan: subscribe(fan, tier), fans)
@@ -62,16 +68,16 @@ def test_kill_9_on_every_process_loses_nothing_and_doubles_nothing(platform: Pla
             fans,
         )
     finally:
-        time.sleep(8)
+        eventually(lambda: set(VICTIMS) <= set(killed), seconds=SETTLE_SECONDS)
         done.set()
         killer.join()
 
-    assert {"relay", "consumers", "web", "worker", "one consumer"} <= set(killed)
+    assert set(killed) == set(VICTIMS)
     settled = "SELECT count(*) FROM payments_paymentorder WHERE status <> 'succeeded'"
-    assert eventually(lambda: platform.rows(settled) == [(0,)], seconds=120)
+    assert eventually(lambda: platform.rows(settled) == [(0,)], seconds=SETTLE_SECONDS), platform.report()
     active = "SELECT count(*) FROM subscriptions_subscription WHERE status = 'active'"
-    assert eventually(lambda: platform.rows(active) == [(FANS,)], seconds=60)
-    assert eventually(platform.is_quiet, seconds=60)
+    assert eventually(lambda: platform.rows(active) == [(FANS,)], seconds=SETTLE_SECONDS), platform.report()
+    assert eventually(platform.is_quiet, seconds=SETTLE_SECONDS), platform.report()
 
     assert platform.rows(
         "SELECT kind, count(*), count(DISTINCT reference_id) FROM payments_paymentorder GROUP BY kind ORDER BY kind"
@@ -89,6 +95,16 @@ def test_kill_9_on_every_process_loses_nothing_and_doubles_nothing(platform: Pla
     assert platform.rows(
         'SELECT max(n) FROM (SELECT count(*) n FROM eventbus_inboxevent GROUP BY "group", event_id) s'
     ) == [(1,)]
+    assert platform.rows(
+        "SELECT count(*) FROM eventbus_inboxevent i"
+        " WHERE NOT EXISTS (SELECT FROM eventbus_journalevent j WHERE j.event_id = i.event_id)"
+    ) == [(0,)]
+    assert platform.rows(
+        'SELECT count(*) - count(DISTINCT (topic, partition, "offset")) FROM eventbus_journalevent'
+    ) == [(0,)]
+    for projection in ("content subscriptions", "payments subscriptions"):
+        told = platform.manage("rebuild_projection", *projection.split())
+        assert f"{FANS} histories retold, 0 differ" in told
 
 
 def test_the_web_goes_on_writing_while_no_broker_answers(platform: Platform) -> None:

@@ -10,6 +10,7 @@ from devstack.exceptions import KafkaUnavailableError
 from devstack.kafka_jars import installed_jars
 from devstack.kafka_tools import run_tool
 from tests.flows.platform import Platform, eventually, new_tier, running_platform, subscribe
+from tests.house.test_events import TOPICS
 
 pytestmark = [pytest.mark.flow, pytest.mark.kafka, pytest.mark.xdist_group("flow")]
 
@@ -48,7 +49,7 @@ def test_topics_groups_lag_and_messages_are_seen_with_the_standard_tools(platfor
 
     topics = set(tool(platform, "topics", "--list").split())
     planned = {line.split()[0] for line in platform.manage("sync_topics", "--plan").splitlines()}
-    assert len([name for name in planned if not name.endswith(".dlq")]) == 19
+    assert len([name for name in planned if not name.endswith(".dlq")]) == len(TOPICS)
     assert planned <= topics
     assert "PartitionCount: 6" in tool(platform, "topics", "--describe", "--topic", "payment.completed")
 

@@ -5,8 +5,9 @@ import re
 import pytest
 import yaml
 from django.conf import settings
+from environ import Env
 
-from deploy.health import CHECKS, ROOMS
+from deploy.health import CHECKS, ROOMS, is_true
 from devstack.kafka_jars import version
 from tests.house.checkout import ROOT, files, place
 
@@ -57,6 +58,13 @@ def test_health_knows_the_services_and_rooms():
 
     assert set(CHECKS) <= asked
     assert list(ROOMS) == list(settings.ROOMS)
+
+
+@pytest.mark.parametrize("value", ["true", "On", "1", "yes", "false", "0", "no", "", "off", "2"])
+def test_health_and_the_settings_agree_on_what_is_true(value):
+    read = Env.parse_value(value, bool)
+
+    assert is_true(value) is read
 
 
 def test_the_compose_file_sets_only_what_the_settings_read():

@@ -3,14 +3,16 @@
 import logging
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, Producer
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
 from config.settings.environment import Environment
 from eventbus.conf import bus_settings
+from eventbus.kafka import consumer, producer
 from eventbus.kafka.connection import Connection, check_connection_settings, common_settings
 from eventbus.kafka.security import security_settings, without_secrets
 from tests.kafka.certificates import Authority
@@ -108,6 +110,29 @@ def test_any_other_property_is_passed_through_and_ours_stay(configure: Any, monk
     assert settings["bootstrap.servers"] == "127.0.0.1:1"
     assert "KAFKA_CONFIG__SOCKET_TIMEOUT_MS" in environment.names_read
     check_connection_settings()
+
+
+@pytest.mark.parametrize(("config", "wanted"), [({}, 10_000), ({"socket.timeout.ms": "4000"}, 4000)])
+def test_a_broker_that_stands_still_is_left_well_before_everything_is_given_up(
+    configure: Any, bus: Any, monkeypatch: pytest.MonkeyPatch, config: dict[str, str], wanted: int
+) -> None:
+    configure({}, config)
+    bus.EVENTBUS = {**bus.EVENTBUS, "delivery_timeout_seconds": 30.0, "fetch_wait_ms": 0}
+    given: dict[Any, dict[str, Any]] = {}
+
+    def made(kind: Any, settings: dict[str, Any]) -> Mock:
+        given[kind] = settings
+        return Mock(spec=kind)
+
+    monkeypatch.setattr(producer, "made", made)
+    monkeypatch.setattr(consumer, "made", made)
+    producer.EventProducer()
+    consumer.EventConsumer("tests", ["sample.counted"])
+
+    assert {kind: int(settings["socket.timeout.ms"]) for kind, settings in given.items()} == {
+        Producer: wanted,
+        Consumer: wanted,
+    }
 
 
 @pytest.mark.parametrize(

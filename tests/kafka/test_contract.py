@@ -1,14 +1,19 @@
 """What the bus needs of a broker, on every broker."""
 
+import json
+import time
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import transaction
 
+from devstack.ports import free_port
+from eventbus import metrics
 from eventbus.consumer import Consumer
-from eventbus.kafka.admin import Cluster, tail
-from eventbus.models import InboxEvent, OutboxEvent, ParkedEvent, RelayBucket
+from eventbus.kafka.admin import Cluster
+from eventbus.kafka.reading import tail
+from eventbus.models import InboxEvent, JournalEvent, OutboxEvent, ParkedEvent, RelayBucket
 from eventbus.outbox import publish, topic_of
 from eventbus.relay import Relay
 from eventbus.status import bus_status
@@ -146,3 +151,42 @@ def test_a_consumer_that_dies_before_its_offsets_are_stored_doubles_nothing(topi
 
     assert Consumer("tests").drain() == 5
     assert numbers(counter) == [1, 2, 3, 4, 5]
+
+
+def test_the_journal_copies_every_event_once_and_reads_for_itself(topics: str, bus: Any) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "journal": {"client_id": "journal", "group_id": f"journal-{uuid4()}"}}
+    counters = count_to(5, counters=3)
+    Relay().drain()
+
+    assert Consumer("journal").drain() == 15
+    assert Consumer("tests").drain() == 15
+
+    rows = JournalEvent.objects.filter(topic=topics).order_by("id")
+    assert {row.key for row in rows} == {str(counter) for counter in counters}
+    for counter in counters:
+        assert [json.loads(bytes(row.payload))["number"] for row in rows if row.key == str(counter)] == [1, 2, 3, 4, 5]
+    assert all(abs((row.time - row.recorded_at).total_seconds()) < 3600 for row in rows)
+    assert InboxEvent.objects.count() == 15
+
+
+def test_a_consumer_tells_how_far_it_is_behind_and_when_it_last_asked(topics: str, bus: Any) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "consumer_batch": 4}
+    count_to(10)
+    Relay().drain()
+    consumer = Consumer("tests")
+    consumer.health.serve(free_port())
+    try:
+        began = time.time()
+        while not consumer.step():
+            pass
+        consumer._looked_at = 0.0
+        consumer._retry()
+        behind = metrics.consumer_lag.labels("sample-consumer-group", topics)._value.get()
+        polled_at = metrics.consumer_polled_at.labels("sample-consumer-group")._value.get()
+    finally:
+        consumer.health.close()
+        consumer._source.close()
+
+    assert behind == 10 - consumer.handled
+    assert 0 < consumer.handled <= 4
+    assert began <= polled_at <= time.time()

@@ -14,7 +14,7 @@ from django.utils import timezone
 from devstack.kafka_builtin import BuiltinBroker
 from eventbus import operators
 from eventbus.exceptions import BrokerUnavailableError
-from eventbus.kafka.admin import tail
+from eventbus.kafka.reading import tail
 from eventbus.messages import Message
 from eventbus.models import HeldKey, OperatorAction, OutboxEvent, RelayBucket
 from eventbus.outbox import bucket_of, publish

@@ -1,6 +1,6 @@
 """A consumer group on the broker in memory: who owns which partition, and how far it is committed."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from eventbus.kafka.connection import Connection
 from eventbus.messages import Message
@@ -39,9 +39,13 @@ class Source:
     def __init__(self, group: Group, member: int) -> None:
         self.group, self.member = group, member
         self.connection = Connection("consumer")
+        self.gained_at: dict[tuple[str, int], float] = {}
+        self.paused: set[str] = set()
 
     def take(self, limit: int, seconds: float) -> list[Message]:
         taken: list[Message] = []
+        if TOPIC in self.paused:
+            return taken
         for partition, owner in self.group.owner.items():
             if owner == self.member:
                 start = self.group.position[partition]
@@ -59,6 +63,14 @@ class Source:
 
     def owns(self, message: Message) -> bool:
         return self.group.owner[message.partition] == self.member
+
+    def put_back(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            if self.owns(message):
+                self.group.position[message.partition] = min(message.offset, self.group.position[message.partition])
+
+    def pause_only(self, topics: Collection[str]) -> None:
+        self.paused = set(topics)
 
     def stay_in_group(self, seconds: float) -> None:
         """Nobody is thrown out of this group for silence."""

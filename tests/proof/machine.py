@@ -95,7 +95,7 @@ class BusMachine(RuleBasedStateMachine):
 
     @rule(fates=FATES)
     def the_broker_will(self, fates: list[str]) -> None:
-        self.broker.plan = list(fates)
+        self.broker.fates = list(fates)
 
     @rule(number=ACTORS, mishap=mishaps("before_produce", "after_ack_before_delete"))
     def relay(self, number: int, mishap: tuple[str, str]) -> None:
@@ -160,10 +160,16 @@ class BusMachine(RuleBasedStateMachine):
     def handlers_work_again(self) -> None:
         sample.troubles.clear()
 
-    @rule(number=ACTORS, mishap=mishaps("before_batch", "before_commit", "before_park", "after_commit_before_offsets"))
+    @rule(
+        number=ACTORS,
+        mishap=mishaps(
+            *("before_batch", "before_commit", "before_park", "after_commit_before_offsets"),
+            *("before_retry", "during_retry"),  # where care is taken because a consumer died
+        ),
+    )
     def consume(self, number: int, mishap: tuple[str, str]) -> None:
-        if mishap == ("before_commit", "overtake"):
-            return  # the twin would wait for this one's claims
+        if mishap in {("before_commit", "overtake"), ("during_retry", "overtake")}:
+            return  # the twin would wait for this one's claims, or for its lock
         self.run_consumer(number, mishap, lambda consumer: consumer.step())
 
     @rule(number=ACTORS, mishap=mishaps("before_retry", "during_retry"))
@@ -258,7 +264,7 @@ class BusMachine(RuleBasedStateMachine):
         try:
             for writer in (0, 1):
                 self.end(writer, is_rolled_back=False)
-            self.broker.plan.clear()
+            self.broker.fates.clear()
             sample.troubles.clear()
             self.everything_arrives()
         finally:

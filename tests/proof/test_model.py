@@ -107,9 +107,9 @@ def go_past_parked_keys(patch: pytest.MonkeyPatch) -> None:
 def offsets_before_effects(patch: pytest.MonkeyPatch) -> None:
     handle = consumer.Consumer._handle
 
-    def wrong(self: consumer.Consumer, messages: Any) -> bool:
+    def wrong(self: consumer.Consumer, messages: Any) -> None:
         self._source.done(messages)
-        return handle(self, messages)
+        handle(self, messages)
 
     patch.setattr(consumer.Consumer, "_handle", wrong)
 

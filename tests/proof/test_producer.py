@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from devstack.kafka_builtin import BuiltinBroker
-from eventbus.kafka.admin import tail
 from eventbus.kafka.outcome import Outcome
 from eventbus.kafka.producer import EventProducer
+from eventbus.kafka.reading import tail
 from eventbus.messages import Row
 from tests.eventbus.conftest import after
 

@@ -25,6 +25,11 @@ class Command(BaseCommand):
             self.stdout.write(f"relay    {relay['host']} pid {relay['pid']}: buckets {relay['buckets']}")
         if not status["relays"]:
             self.stdout.write("relay    none is running")
+        for worker in status["consumers"]:
+            seen = f"seen {worker['seen_age_seconds']:.0f} s ago"
+            self.stdout.write(f"consumer {worker['host']} pid {worker['pid']}: {worker['group']}, {seen}")
+        for paused in status["paused_topics"]:
+            self.stdout.write(f"paused   {paused['group']} {paused['topic']}: {paused['reason']}")
         for held in status["held_keys"]:
             self.stdout.write(f"held     {held['topic']} {held['key']}: {held['reason']}")
         self.stdout.write(f"kafka    {status['kafka']}")

@@ -1,10 +1,14 @@
 import getpass
 import time
+from argparse import ArgumentTypeError
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from eventbus import parking
 from eventbus.exceptions import DecodeError
@@ -21,9 +25,12 @@ class Command(BaseCommand):
         parser.add_argument("ids", nargs="*", type=int, help="the dead letters' ids, as `list` shows them")
         parser.add_argument("--group", help="only this consumer group")
         parser.add_argument("--topic", help="only this topic")
+        parser.add_argument("--error", help="only this error: its class, with or without its module")
+        parser.add_argument("--parked-after", type=moment, help="only those parked since then: 2026-05-01T12:00+00:00")
+        parser.add_argument("--parked-before", type=moment, help="only those parked before then")
         parser.add_argument("--all", action="store_true", help="with retry and discard: every one that matches")
         parser.add_argument("--limit", type=int, default=100, help="at most so many (%(default)s)")
-        parser.add_argument("--per-second", type=float, default=50.0, help="at most so many a second (%(default)s)")
+        parser.add_argument("--per-second", type=float, default=50.0, help="so many a second (%(default)s)")
         parser.add_argument("--file", type=Path, help="with edit: the file that holds the new value")
         parser.add_argument("--reason", default="", help="why; required by edit and discard")
         parser.add_argument("--actor", default=getpass.getuser(), help="who does it (%(default)s)")
@@ -32,6 +39,8 @@ class Command(BaseCommand):
         action = options["action"]
         if action in {"edit", "discard"} and not options["reason"]:
             raise CommandError(f"{action} needs --reason: it goes into the audit row")
+        if options["per_second"] <= 0 or options["limit"] < 1:
+            raise CommandError("--per-second must be above 0 and --limit at least 1; nothing was changed.")
         if action == "list":
             self._list(self._matching(options)[: options["limit"]])
         elif action == "show":
@@ -39,8 +48,10 @@ class Command(BaseCommand):
                 self._show(dead)
         elif action == "edit":
             self._edit(options)
+        elif action == "retry":
+            self._retry(options)
         else:
-            self._for_each(options)
+            self._discard(options)
 
     def _matching(self, options: dict[str, Any]) -> QuerySet[ParkedEvent]:
         dead = ParkedEvent.objects.dead().order_by("id")
@@ -48,6 +59,12 @@ class Command(BaseCommand):
             dead = dead.filter(group=options["group"])
         if options["topic"]:
             dead = dead.filter(topic=options["topic"])
+        if options["error"]:
+            dead = dead.filter(Q(error_class=options["error"]) | Q(error_class__endswith=f".{options['error']}"))
+        if options["parked_after"]:
+            dead = dead.filter(parked_at__gte=options["parked_after"])
+        if options["parked_before"]:
+            dead = dead.filter(parked_at__lt=options["parked_before"])
         return dead
 
     def _chosen(self, options: dict[str, Any]) -> list[ParkedEvent]:
@@ -89,10 +106,24 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing was changed: {error}") from error
         self.stdout.write("The new value will be tried at once.")
 
-    def _for_each(self, options: dict[str, Any]) -> None:
-        act = parking.retry if options["action"] == "retry" else parking.discard
+    def _retry(self, options: dict[str, Any]) -> None:
+        chosen = self._chosen(options)
+        said = {"actor": options["actor"], "reason": options["reason"]}
+        parking.retry_all(chosen, per_second=options["per_second"], **said)
+        lasts = f", the last in {len(chosen) / options['per_second']:.0f} s" if len(chosen) > 1 else ""
+        self.stdout.write(f"retry: {len(chosen)} dead letters will be tried{lasts}.")
+
+    def _discard(self, options: dict[str, Any]) -> None:
         chosen = self._chosen(options)
         for dead in chosen:
-            act(dead, actor=options["actor"], reason=options["reason"])
+            parking.discard(dead, actor=options["actor"], reason=options["reason"])
             time.sleep(1 / options["per_second"])
-        self.stdout.write(f"{options['action']}: {len(chosen)} dead letters.")
+        self.stdout.write(f"discard: {len(chosen)} dead letters.")
+
+
+def moment(text: str) -> datetime:
+    """A time on the command line; without an offset it is in the site's time zone."""
+    parsed = parse_datetime(text)
+    if parsed is None:
+        raise ArgumentTypeError(f"{text!r} is no time like 2026-05-01T12:00 or 2026-05-01T12:00+02:00")
+    return parsed if timezone.is_aware(parsed) else timezone.make_aware(parsed)

@@ -14,13 +14,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="print the differences, change nothing")
         parser.add_argument(
-            "--plan", action="store_true", help="print `topic partitions` lines without asking a broker"
+            "--plan", action="store_true", help="print what each topic should be without asking a broker"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["plan"]:
             for plan in topic_plans():
-                self.stdout.write(f"{plan.name} {plan.partitions}")
+                self.stdout.write(f"{plan.name} {plan}")
             return
         try:
             changes = sync_topics(Cluster(), apply=not options["dry_run"])
