@@ -99,9 +99,6 @@ class BusSettings:
             raise ImproperlyConfigured("EVENTBUS['rooms'] names no room, so nothing could consume an event")
         if self.relay_batch_min > self.relay_batch_max:
             raise ImproperlyConfigured("EVENTBUS: relay_batch_min is larger than relay_batch_max")
-        for name in ("consumer_transaction_seconds", "consumer_hold_seconds", "consumer_batch_bytes"):
-            if getattr(self, name) <= 0:
-                raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be above 0")
         for name, (variable, choices) in CHOICES.items():
             if getattr(self, name) not in choices:
                 names = " or ".join(repr(choice) for choice in choices)
@@ -111,6 +108,12 @@ class BusSettings:
                 f"KAFKA_MIN_INSYNC_REPLICAS is {self.min_insync_replicas}, but KAFKA_REPLICATION_FACTOR is"
                 f" {self.replication_factor}: no event would ever be acknowledged"
             )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name in ("consumer_transaction_seconds", "consumer_hold_seconds", "consumer_batch_bytes"):
+            if getattr(self, name) <= 0:
+                raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be above 0")
         for name in POSITIVE:
             if getattr(self, name) < 1:
                 raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be at least 1")
