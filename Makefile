@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 NODE_TOOLS := tests/kafka/kafkajs tests/house/asyncapi
+# What `docker compose config` itself reads the file with, for machines without Docker.
+COMPOSE_GO := github.com/compose-spec/compose-go/v2/cmd@v2.16.2
 ARGS ?=
 # Checks and tests decide by themselves what they run against; a developer's shell must not.
 PRODUCTION := env -u DJANGO_SETTINGS_MODULE $$(grep -v '^\#' deploy/placeholder.env) $(PYTHON)
@@ -70,10 +72,13 @@ check: setup  ## Lint, types, import rules, migrations, API schema, events, prod
 	@$(PRODUCTION) manage.py check_events
 	@echo "check: production settings"
 	@$(PRODUCTION) manage.py check --deploy --fail-level WARNING
+	@echo "check: docker-compose.yml"
 	@if docker compose version >/dev/null 2>&1; then \
-		echo "check: docker-compose.yml"; docker compose config --quiet; \
+		docker compose config --quiet; \
+	elif command -v go >/dev/null; then \
+		go run $(COMPOSE_GO) docker-compose.yml >/dev/null; \
 	else \
-		echo "check: docker-compose.yml not checked, there is no docker compose here"; \
+		echo "check: neither docker compose nor go is here, so docker-compose.yml is not checked"; \
 	fi
 
 up:  ## Start everything in containers and wait until it is healthy

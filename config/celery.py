@@ -26,15 +26,21 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "charge due orders": every(5 * SECONDS, "payments.tasks.charge_due_orders"),
     "process uploads": every(10 * SECONDS, "media.tasks.process_uploaded"),
     "bring refunds to the gateway": every(15 * SECONDS, "payments.tasks.refund_due"),
+    "handle webhooks": every(15 * SECONDS, "payments.tasks.gateway_events_due"),
     "call off ended payments": every(30 * SECONDS, "payments.tasks.void_due"),
     "score trending posts": every(30 * SECONDS, "content.tasks.rescore_trending"),
     # Nobody waits, but the minute is promised.
     "expire unpaid subscriptions": every(1 * MINUTES, "subscriptions.tasks.expire_unpaid_subscriptions"),
     "end cancelled subscriptions": every(1 * MINUTES, "subscriptions.tasks.end_cancelled_subscriptions"),
+    "renew subscriptions": every(1 * MINUTES, "subscriptions.tasks.renew_subscriptions"),
+    "give up unpaid renewals": every(1 * MINUTES, "subscriptions.tasks.give_up_unpaid_renewals"),
     "expire orders": every(1 * MINUTES, "payments.tasks.expire_orders"),
+    # Nobody waits within the day.
+    "clear creators' earnings": every(10 * MINUTES, "payments.tasks.clear_due"),
     # Housekeeping.
     "collect unused media": every(10 * MINUTES, "media.tasks.collect_garbage"),
     "sweep stray files": every(60 * MINUTES, "media.tasks.sweep_stray_files"),
+    "forget old webhooks": every(60 * MINUTES, "payments.tasks.forget_gateway_events"),
     "prune the inbox": every(60 * MINUTES, "eventbus.tasks.prune_inbox"),
     "keep the journal's partitions": every(60 * MINUTES, "eventbus.tasks.keep_journal_partitions"),
     "prune idempotency records": every(60 * MINUTES, "api.tasks.prune_idempotency_records"),

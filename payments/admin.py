@@ -10,17 +10,22 @@ from accounts.models import Role, User
 from api.admin import ReadOnlyAdmin, shown_money
 from api.authentication import user_id_of
 from eventbus.pages import act_on_each, asks_why
+from payments.models.disputes import Dispute
+from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.projections import PostOffer, SubscriptionRef
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Tip
-from payments.models.sandbox import SandboxCharge, SandboxRefund
+from payments.models.sandbox import SandboxCharge, SandboxDispute, SandboxRefund
+from payments.models.webhooks import GatewayEvent
 from payments.services.charging import reconcile
+from payments.services.dunning import retry_order
 from payments.services.refunds import refund_payment
+from payments.services.webhooks import handle_again
 
 if TYPE_CHECKING:  # generic to the type checker only
-    Inline = admin.TabularInline[Any, PaymentOrder]
+    Inline = admin.TabularInline[Any, Any]
 else:
     Inline = admin.TabularInline
 
@@ -51,6 +56,18 @@ class RefundInline(ReadOnlyInline):
     """What went back."""
 
     model = Refund
+
+
+class DisputeInline(ReadOnlyInline):
+    """Whether and how it is contested."""
+
+    model = Dispute
+
+
+class LedgerTransactionInline(ReadOnlyInline):
+    """What it moved in the books."""
+
+    model = LedgerTransaction
 
 
 @admin.register(PaymentMethod)
@@ -92,8 +109,8 @@ class PaymentOrderAdmin(ReadOnlyAdmin):
     search_fields = ["gateway_payment_id__exact"]
     search_ids: ClassVar[list[str]] = ["id", "reference_id", "payer_id", "payee_id", "post_id", "billing_request_id"]
     date_hierarchy = "created_at"
-    inlines = [AttemptInline, RefundInline]
-    actions = ["refund_all", "ask_gateway"]
+    inlines = [AttemptInline, RefundInline, DisputeInline, LedgerTransactionInline]
+    actions = ["refund_all", "ask_gateway", "charge_again"]
 
     @admin.action(description="Give all that is left back, and take access away", permissions=["refund"])
     @asks_why("All that is left of these payments goes back, and the payers lose what they paid for.")
@@ -124,6 +141,17 @@ class PaymentOrderAdmin(ReadOnlyAdmin):
             return order.status != before
 
         act_on_each(self, request, queryset, answered, done="The gateway answered", reason="")
+
+    @admin.action(description="Charge again now", permissions=["refund"])
+    @asks_why("The payment methods of these declined renewals are charged again at once.")
+    def charge_again(self, request: HttpRequest, queryset: QuerySet[PaymentOrder], reason: str) -> None:
+        """Retry each chosen payment that waits for its next attempt."""
+
+        def retried(order: PaymentOrder) -> bool:
+            retry_order(order_id=order.pk)
+            return True
+
+        act_on_each(self, request, queryset, retried, done="Charged again", reason=reason)
 
     def has_refund_permission(self, request: HttpRequest) -> bool:
         """Finance staff and superusers."""
@@ -191,6 +219,101 @@ class RefundAdmin(ReadOnlyAdmin):
         return shown_money(refund.amount, refund.order.currency)
 
 
+@admin.register(Dispute)
+class DisputeAdmin(ReadOnlyAdmin):
+    """Payments that their payers contest."""
+
+    list_display = ["gateway_dispute_id", "order_id", "amount_shown", "status", "reason", "opened_at", "closed_at"]
+    list_select_related = ["order"]
+    list_filter = ["status", "reason"]
+    links: ClassVar[dict[str, str]] = {
+        "order_id": "payments_paymentorder",
+        "order": "payments_paymentorder",
+        "refund": "payments_refund",
+    }
+    search_fields = ["gateway_dispute_id__exact"]
+    search_ids: ClassVar[list[str]] = ["id", "order_id"]
+
+    @admin.display(description="amount", ordering="amount")
+    def amount_shown(self, dispute: Dispute) -> str:
+        """In the currency of its payment."""
+        return shown_money(dispute.amount, dispute.order.currency)
+
+
+class EntryInline(ReadOnlyInline):
+    """The lines of a transaction."""
+
+    model = LedgerEntry
+
+
+@admin.register(LedgerAccount)
+class LedgerAccountAdmin(ReadOnlyAdmin):
+    """The pots that money lies in."""
+
+    list_display = ["id", "kind", "owner_id", "currency"]
+    list_filter = ["kind", "currency"]
+    links: ClassVar[dict[str, str]] = {"owner_id": "accounts_user"}
+    search_ids: ClassVar[list[str]] = ["id", "owner_id"]
+
+
+@admin.register(LedgerTransaction)
+class LedgerTransactionAdmin(ReadOnlyAdmin):
+    """The books: nobody changes them, not even the database's owner."""
+
+    list_display = ["id", "kind", "source_type", "source_id", "order_id", "created_at"]
+    list_filter = ["kind", "source_type"]
+    links: ClassVar[dict[str, str]] = {"order_id": "payments_paymentorder", "order": "payments_paymentorder"}
+    search_ids: ClassVar[list[str]] = ["id", "source_id", "order_id"]
+    date_hierarchy = "created_at"
+    inlines = [EntryInline]
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnlyAdmin):
+    """The lines of the books."""
+
+    list_display = ["id", "transaction", "account", "amount_shown", "created_at"]
+    list_select_related = ["transaction", "account"]
+    list_filter = ["account__kind", "account__currency"]
+    links: ClassVar[dict[str, str]] = {
+        "transaction": "payments_ledgertransaction",
+        "account": "payments_ledgeraccount",
+    }
+    search_ids: ClassVar[list[str]] = ["id", "transaction_id", "account_id"]
+
+    @admin.display(description="amount", ordering="amount")
+    def amount_shown(self, entry: LedgerEntry) -> str:
+        """In the currency of its account."""
+        return shown_money(entry.amount, entry.account.currency)
+
+
+@admin.register(GatewayEvent)
+class GatewayEventAdmin(ReadOnlyAdmin):
+    """What gateways told us; their words about people stay out."""
+
+    list_display = ["external_id", "gateway", "type", "received_at", "handled_at", "attempts", "last_error"]
+    list_filter = ["gateway", ("handled_at", admin.EmptyFieldListFilter), "type"]
+    search_fields = ["external_id__exact"]
+    search_ids: ClassVar[list[str]] = ["id"]
+    exclude = ["payload"]
+    actions = ["handle_again"]
+
+    @admin.action(description="Handle again", permissions=["handle"])
+    @asks_why("The gateway is asked again what these events are about; those that were handled stay as they are.")
+    def handle_again(self, request: HttpRequest, queryset: QuerySet[GatewayEvent], reason: str) -> None:
+        """Have each chosen event that is not handled handled."""
+
+        def asked(event: GatewayEvent) -> bool:
+            return handle_again(event_id=event.pk).handled_at is None
+
+        act_on_each(self, request, queryset, asked, done="Handled again", reason=reason)
+
+    def has_handle_permission(self, request: HttpRequest) -> bool:
+        """Finance staff and superusers."""
+        user = request.user
+        return isinstance(user, User) and (user.is_superuser or user.has_role(Role.STAFF_FINANCE))
+
+
 @admin.register(PostOffer)
 class PostOfferAdmin(ReadOnlyAdmin):
     """What payments knows of posts."""
@@ -225,6 +348,16 @@ class SandboxChargeAdmin(ReadOnlyAdmin):
     list_filter = ["status", "decline_code"]
     search_fields = ["gateway_payment_id__exact", "idempotency_key__startswith"]
     money: ClassVar[dict[str, str]] = {"amount": "currency"}
+
+
+@admin.register(SandboxDispute)
+class SandboxDisputeAdmin(ReadOnlyAdmin):
+    """What the sandbox's cardholders contest."""
+
+    list_display = ["gateway_dispute_id", "charge", "amount", "status", "created_at"]
+    list_select_related = ["charge"]
+    list_filter = ["status"]
+    search_fields = ["gateway_dispute_id__exact", "charge__gateway_payment_id__exact"]
 
 
 @admin.register(SandboxRefund)

@@ -2,7 +2,7 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
-MODEL_MODULES = ("methods", "orders", "sales", "refunds", "projections", "sandbox")
+MODEL_MODULES = ("methods", "orders", "sales", "refunds", "disputes", "ledger", "webhooks", "projections", "sandbox")
 
 
 class PaymentsConfig(AppConfig):

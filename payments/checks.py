@@ -21,6 +21,15 @@ def the_platform_takes_at_most_all(app_configs: Sequence[AppConfig] | None, **kw
     return [Error("PLATFORM_FEE_BPS is hundredths of a percent: 0 to 10000", id="payments.E001")]
 
 
+@register()
+def retries_come_one_after_another(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Days out of order, or none, would try a card twice at once or never."""
+    days = settings.DUNNING_DAYS
+    if days and days[0] > 0 and days == sorted(set(days)):
+        return []
+    return [Error("DUNNING_DAYS is whole days after the first decline, each later than the last", id="payments.E004")]
+
+
 @register(deploy=True)
 def the_gateway_may_be_used(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """A gateway that refuses to load would do so at the first payment."""

@@ -170,13 +170,15 @@ class PaymentFailed(PaymentFact):
 
     @classmethod
     def of(cls, order: "PaymentOrder", *, failed_at: datetime) -> Self:
-        """The end of this order without money."""
+        """A decline that ends this order, or after which it waits for another attempt."""
+        final = order.status != order.Status.RETRY_SCHEDULED
         return cls(
             **cls.facts_of(order),
             attempt_number=order.attempt_count,
-            final=True,
+            final=final,
             failure_code=FailureCode(order.failure_code or FailureCode.PROCESSING_ERROR),
             decline_type=DeclineType(order.decline_type or DeclineType.NONE),
+            next_attempt_at=None if final else order.next_attempt_at,
             failed_at=failed_at,
         )
 

@@ -18,8 +18,14 @@ DomainError
 ├── InvalidTransitionError         409
 ├── PaymentExpiredError            410
 ├── AlreadyRefundedError           409
+├── DisputedError                  409
 ├── RefundExceedsBalanceError      422
 ├── OutsideRefundWindowError       422
+├── BadSignatureError              401  a webhook that its gateway did not sign
+├── StaleWebhookError              400
+├── MalformedWebhookError          400
+├── LivemodeMismatchError          400
+├── WebhookOffError                404  the gateway is off, or has no secret to check by
 ├── UnknownPaymentError            404  an event asks to refund what was never charged here
 └── InvalidBillingRequestError     422  an event asks to charge what cannot be charged
 EventBusError
@@ -136,6 +142,10 @@ class TooManyDeclinesError(DomainError):
     status = 429
     title = "Too many payments were declined; try again later"
 
+    def __init__(self, detail: str = "", *, retry_after: int = 0) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
 
 class InvalidTransitionError(DomainError):
     """The payment is not in a state where this is possible."""
@@ -159,6 +169,13 @@ class AlreadyRefundedError(DomainError):
     title = "This payment has been given back already"
 
 
+class DisputedError(DomainError):
+    """The payer contests the payment: the bank decides whether the money goes back."""
+
+    code = "disputed"
+    title = "This payment is disputed; it cannot be given back until the bank has decided"
+
+
 class RefundExceedsBalanceError(DomainError):
     """More was asked than is left of the payment."""
 
@@ -173,6 +190,46 @@ class OutsideRefundWindowError(DomainError):
     code = "outside_window"
     status = 422
     title = "The time for refunds of this payment is over"
+
+
+class BadSignatureError(DomainError):
+    """None of the secrets we hold made this signature."""
+
+    code = "bad_signature"
+    status = 401
+    title = "The signature is missing or wrong"
+
+
+class StaleWebhookError(DomainError):
+    """The signature is right and of another time: a webhook caught and sent again, or a wrong clock."""
+
+    code = "stale_webhook"
+    status = 400
+    title = "The webhook was signed too long ago, or in the future"
+
+
+class MalformedWebhookError(DomainError):
+    """Signed, and still no event."""
+
+    code = "malformed_webhook"
+    status = 400
+    title = "The webhook is not an event that can be read"
+
+
+class LivemodeMismatchError(DomainError):
+    """Test money knocked where real money is handled, or the other way round."""
+
+    code = "livemode_mismatch"
+    status = 400
+    title = "The event is of the other mode, test or live"
+
+
+class WebhookOffError(DomainError):
+    """There is no such door; it looks like any other address that nobody serves."""
+
+    code = "not_found"
+    status = 404
+    title = "Not Found"
 
 
 class UnknownPaymentError(DomainError):

@@ -3,6 +3,7 @@
 from content.events import PostCreated, PostDeleted, PostSnapshot, PostUpdated
 from eventbus.handlers import handles
 from eventbus.rebuild.projections import projection
+from payments.models.orders import PaymentOrder
 from payments.models.projections import PostOffer, SubscriptionRef
 from payments.models.refunds import Refund
 from payments.services.billing import (
@@ -11,12 +12,14 @@ from payments.services.billing import (
     RefundDemand,
     SubscriptionFact,
     follow_subscription,
+    retry_subscription,
     stop_billing,
 )
 from payments.services.offers import PostFact, close_offer, offer_post
 from subscriptions.events import (
     BillingRequest,
     CancelMode,
+    Change,
     RefundPolicy,
     RefundReason,
     RefundRequest,
@@ -42,8 +45,12 @@ def charge_first_cycle(event: SubscriptionCreated) -> None:
 
 @handles(SubscriptionUpdated)
 def charge_or_refund_as_asked(event: SubscriptionUpdated) -> None:
-    """A subscription moved on: charge the next cycle, give a payment back, or stop when it has ended."""
-    if event.status in SubscriptionRef.Status.values:
+    """A subscription moved on: charge the next cycle, try one again, give a payment back, or stop when it has ended."""
+    if event.status not in SubscriptionRef.Status.values:
+        return
+    if event.change is Change.PAYMENT_METHOD_UPDATED:
+        retry_subscription(fact=fact_of(event), charge=charge_of(event.billing_request))
+    else:
         follow_subscription(
             fact=fact_of(event), charge=charge_of(event.billing_request), refund=refund_of(event.refund_request)
         )
@@ -93,6 +100,7 @@ def charge_of(request: BillingRequest | None) -> CycleCharge | None:
         return None
     return CycleCharge(
         billing_request_id=request.billing_request_id,
+        reason=request.reason.value if request.reason in PaymentOrder.BillingReason.values else None,
         cycle_number=request.cycle_number,
         period_start=request.period_start,
         period_end=request.period_end,

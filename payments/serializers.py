@@ -1,11 +1,14 @@
 """What payments reads from clients and shows them; no token, no gateway id and no gateway's text leaves."""
 
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from api.money import EXPONENTS, require_currency
+from api.pagination import NewestFirstPagination
 from api.serializers import (
     AmountField,
     ClosedSerializer,
@@ -14,11 +17,21 @@ from api.serializers import (
     PlainTextField,
     StrictBooleanField,
 )
+from payments.models.ledger import LedgerEntry
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Tip
 
+SIGNED_MONEY = {
+    "type": "object",
+    "required": ["amount", "currency"],
+    "properties": {
+        "amount": {"type": "integer", "description": "In minor units, such as cents; negative when it left."},
+        "currency": {"type": "string", "enum": list(EXPONENTS)},
+    },
+    "example": {"amount": -1299, "currency": "USD"},
+}
 GIVEN_REASONS = ("requested_by_customer", "duplicate", "fraudulent", "dispute_prevention", "other")
 
 
@@ -116,7 +129,17 @@ class PostPurchaseOutput(serializers.ModelSerializer[PostPurchase]):
         read_only_fields = fields
 
 
-class PaymentFilter(ClosedSerializer):
+class ListFilter(ClosedSerializer):
+    """What narrows a list, beside the pagination's own parameters."""
+
+    def unknown_errors(self, data: Any) -> dict[str, Any]:
+        """One error for each name that neither the filter nor the pagination has."""
+        unknown = super().unknown_errors(data)
+        paging = (NewestFirstPagination.cursor_param, NewestFirstPagination.size_param)
+        return {name: errors for name, errors in unknown.items() if name not in paging}
+
+
+class PaymentFilter(ListFilter):
     """Which payments to list."""
 
     reference = serializers.UUIDField(required=False, help_text="The subscription, tip or purchase that was paid.")
@@ -141,6 +164,7 @@ class PaymentOutput(serializers.ModelSerializer[PaymentOrder]):
     creator_net = serializers.SerializerMethodField()
     next_action = serializers.SerializerMethodField()
     failure_code = serializers.SerializerMethodField()
+    next_attempt_at = serializers.SerializerMethodField()
     payment_method_id = serializers.SerializerMethodField()
 
     class Meta:
@@ -159,6 +183,7 @@ class PaymentOutput(serializers.ModelSerializer[PaymentOrder]):
             "status",
             "next_action",
             "failure_code",
+            "next_attempt_at",
             "payment_method_id",
             "cycle_number",
             "expires_at",
@@ -197,6 +222,12 @@ class PaymentOutput(serializers.ModelSerializer[PaymentOrder]):
         """Why no money moved."""
         return order.failure_code if self.is_payer(order) else None
 
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_next_attempt_at(self, order: PaymentOrder) -> datetime | None:
+        """When a declined cycle is tried again; null while it waits for another method."""
+        is_waiting = order.status == PaymentOrder.Status.RETRY_SCHEDULED
+        return order.next_attempt_at if is_waiting and self.is_payer(order) else None
+
     @extend_schema_field(serializers.UUIDField(allow_null=True))
     def get_payment_method_id(self, order: PaymentOrder) -> str | None:
         """What it is paid with."""
@@ -204,11 +235,14 @@ class PaymentOutput(serializers.ModelSerializer[PaymentOrder]):
 
 
 class RefundInput(ClosedSerializer):
-    """How much to give back, and why; all that is left when no amount is named."""
+    """How much to give back, and why: all that is left when no amount is named.
+
+    Access goes with the last of the money, unless `revoke_access` says otherwise.
+    """
 
     amount = AmountField(required=False, allow_null=True, default=None, min_value=1)
     reason = serializers.ChoiceField(choices=GIVEN_REASONS)
-    revoke_access = StrictBooleanField(required=False, default=True)
+    revoke_access = StrictBooleanField(required=False, allow_null=True, default=None)
 
 
 class RefundOutput(serializers.ModelSerializer[Refund]):
@@ -226,6 +260,62 @@ class RefundOutput(serializers.ModelSerializer[Refund]):
     def get_amount(self, refund: Refund) -> dict[str, Any]:
         """What goes back."""
         return money(refund.amount, refund.order.currency)
+
+
+class EarningsOutput(serializers.Serializer[Any]):
+    """What a creator has in one currency."""
+
+    currency = serializers.CharField(read_only=True)
+    pending = MoneyField(source="*", amount="pending", read_only=True, help_text="May still go back to payers.")
+    payable = MoneyField(source="*", amount="payable", read_only=True, help_text="Cleared.")
+    held = MoneyField(source="*", amount="held", read_only=True, help_text="Held while a payment is disputed.")
+    total = MoneyField(source="*", amount="total", read_only=True, help_text="All three.")
+
+
+class LedgerEntryOutput(serializers.ModelSerializer[LedgerEntry]):
+    """One line of a creator's books; a negative amount left the account."""
+
+    movement = serializers.CharField(source="transaction.kind", read_only=True)
+    account = serializers.CharField(source="account.kind", read_only=True)
+    payment_id = serializers.UUIDField(source="transaction.order_id", read_only=True)
+    payment_kind = serializers.CharField(source="transaction.order.kind", read_only=True)
+    amount = serializers.SerializerMethodField()
+
+    class Meta:
+        model = LedgerEntry
+        fields = ["id", "created_at", "movement", "account", "payment_id", "payment_kind", "amount"]
+        read_only_fields = fields
+
+    @extend_schema_field(SIGNED_MONEY)
+    def get_amount(self, entry: LedgerEntry) -> dict[str, Any]:
+        """What the line moves."""
+        return money(entry.amount, entry.account.currency)
+
+
+class LedgerFilter(ListFilter):
+    """Which lines to list."""
+
+    currency = CurrencyField(required=False)
+    payment = serializers.UUIDField(required=False, help_text="The payment that the lines are about.")
+
+
+class StatementFilter(ClosedSerializer):
+    """Which statement to write."""
+
+    currency = CurrencyField()
+    month = serializers.RegexField(r"^(?!0000)\d{4}-(0[1-9]|1[0-2])$", help_text="Such as 2026-11, in UTC.")
+
+    def validate_currency(self, currency: str) -> str:
+        """One that we handle; raises CurrencyNotSupportedError."""
+        return require_currency(currency)
+
+    def validate_month(self, month: str) -> tuple[datetime, datetime]:
+        """The month's first moment and that of the next one."""
+        year, number = map(int, month.split("-"))
+        if year == MAXYEAR:
+            raise serializers.ValidationError("There is no statement of that year.")
+        start = datetime(year, number, 1, tzinfo=UTC)
+        return start, (start + timedelta(days=31)).replace(day=1)
 
 
 def money(amount: int, currency: str) -> dict[str, Any]:

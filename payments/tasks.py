@@ -4,13 +4,17 @@ from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
+from django.db.models import Q
 from django.utils import timezone
 
+from payments.gateways.sandbox import SIGNATURE_HEADER
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.refunds import Refund
-from payments.services import charging, orders, refunds
+from payments.models.webhooks import GatewayEvent
+from payments.services import charging, ledger, orders, refunds, webhooks
 
 BATCH = 500
+PRUNED = 5000
 LEFT_BEHIND = timedelta(seconds=5)
 
 
@@ -66,8 +70,13 @@ def expire_orders() -> None:
 
 @shared_task
 def void_due() -> None:
-    """Call off at the gateway what ended here while it waited for its payer."""
-    left = PaymentAttempt.objects.filter(status="requires_action", order__status__in=PaymentOrder.UNPAID)
+    """Call off at the gateway what ended here, or was left waiting too long, while it waited for its payer."""
+    now = timezone.now()
+    ended = Q(order__status__in=PaymentOrder.UNPAID)
+    left_waiting = Q(
+        order__status="requires_action", order__expires_at__lte=now, order__billing_reason__in=PaymentOrder.DUNNED
+    )
+    left = PaymentAttempt.objects.filter(ended | left_waiting, status="requires_action")
     for attempt_id in left.order_by("created_at").values_list("pk", flat=True)[:BATCH]:
         void_attempt.delay(str(attempt_id))
 
@@ -78,3 +87,39 @@ def refund_due() -> None:
     due = Refund.objects.due(timezone.now() - refunds.STALE_AFTER).order_by("created_at")
     for refund_id in due.values_list("pk", flat=True)[:BATCH]:
         send_refund.delay(str(refund_id))
+
+
+@shared_task
+def clear_due() -> None:
+    """Make payable what creators have earned long enough ago."""
+    due = PaymentOrder.objects.clearable(timezone.now() - ledger.clearing_time()).order_by("completed_at")
+    while order_ids := list(due.values_list("pk", flat=True)[:BATCH]):
+        for order_id in order_ids:
+            ledger.clear_order(order_id=order_id)
+
+
+@shared_task
+def handle_gateway_event(event_id: str) -> None:
+    """Handle one webhook."""
+    webhooks.handle_event(event_id=UUID(event_id))
+
+
+@shared_task
+def gateway_events_due() -> None:
+    """Handle the webhooks that nobody has handled yet."""
+    due = GatewayEvent.objects.due(timezone.now()).order_by("next_attempt_at")
+    for event_id in due.values_list("pk", flat=True)[:BATCH]:
+        handle_gateway_event.delay(str(event_id))
+
+
+@shared_task
+def forget_gateway_events() -> None:
+    """Delete the webhooks that were handled long ago."""
+    while webhooks.forget_old_events(limit=PRUNED) == PRUNED:
+        pass
+
+
+@shared_task
+def deliver_sandbox_webhook(body: str, signature: str) -> None:
+    """Bring a webhook of the sandbox to where a real gateway's would arrive."""
+    webhooks.receive_webhook(gateway="sandbox", raw=body.encode(), headers={SIGNATURE_HEADER: signature})

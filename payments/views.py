@@ -4,25 +4,33 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema, extend_schema_view
-from rest_framework import status
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import generics, status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.models import Role, User
 from api.idempotency import idempotent
-from api.permissions import SignedIn
+from api.parsers import bounded
+from api.permissions import Anyone, Creator, SignedIn
 from payments import selectors
 from payments.gateways.base import MethodDetails
+from payments.models.ledger import LedgerEntry
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Tip
 from payments.serializers import (
+    EarningsOutput,
+    LedgerEntryOutput,
+    LedgerFilter,
     PaymentFilter,
     PaymentMethodInput,
     PaymentMethodOutput,
@@ -31,6 +39,7 @@ from payments.serializers import (
     PostPurchaseOutput,
     RefundInput,
     RefundOutput,
+    StatementFilter,
     TipFilter,
     TipInput,
     TipOutput,
@@ -41,6 +50,8 @@ from payments.services.orders import cancel_payment
 from payments.services.purchases import buy_post
 from payments.services.refunds import refund_payment
 from payments.services.tips import send_tip
+from payments.services.webhooks import receive_webhook
+from payments.statements import statement_lines
 
 
 def user_id_of(request: Request) -> UUID:
@@ -72,7 +83,7 @@ class PaymentMethodViewSet(ListModelMixin, GenericViewSet[PaymentMethod]):
     def create(self, request: Request) -> Response:
         """Store a token; the gateway is asked about it before any transaction is open."""
         token = parsed(PaymentMethodInput(data=request.data))["token"]
-        return self.store(request, token=token, details=describe_token(token=token))
+        return self.store(request, token=token, details=describe_token(owner_id=user_id_of(request), token=token))
 
     create.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema; `store` is what is
 
@@ -201,6 +212,83 @@ class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
     def show(self, order: PaymentOrder) -> Response:
         """The payment as it is now."""
         return Response(self.get_serializer(order).data)
+
+
+class WebhookView(APIView):
+    """Where gateways tell what happened; the signature is the permission."""
+
+    permission_classes = [Anyone]
+    authentication_classes = []
+    throttle_scope = "webhooks"
+
+    @extend_schema(
+        request={"application/json": OpenApiTypes.OBJECT},
+        responses={
+            202: OpenApiResponse(description="Stored, and handled soon."),
+            200: OpenApiResponse(description="It was stored before."),
+            401: OpenApiResponse(description="The signature is missing or wrong."),
+        },
+        auth=[],
+    )
+    def post(self, request: Request, gateway: str) -> Response:
+        """Take a signed event of a gateway; it is read from the raw body, of at most 256 KiB."""
+        is_new = receive_webhook(gateway=gateway, raw=bounded(request._request), headers=request.headers)
+        return Response(status=status.HTTP_202_ACCEPTED if is_new else status.HTTP_200_OK)
+
+
+class EarningsSummaryView(generics.GenericAPIView[Any]):
+    """What I have earned."""
+
+    permission_classes = [Creator]
+    serializer_class = EarningsOutput
+    pagination_class = None
+
+    @extend_schema(responses={200: EarningsOutput(many=True)})
+    def get(self, request: Request) -> Response:
+        """My balances, one for each currency I was ever paid in."""
+        return Response(EarningsOutput(selectors.earnings_of(user_id_of(request)), many=True).data)
+
+
+class EarningsLedgerView(generics.ListAPIView[LedgerEntry]):
+    """Every line that changed what I have."""
+
+    permission_classes = [Creator]
+    serializer_class = LedgerEntryOutput
+    queryset = LedgerEntry.objects.none()
+
+    @extend_schema(parameters=[LedgerFilter])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The lines of my accounts, newest first."""
+        wanted = parsed(LedgerFilter(data=request.query_params))
+        entries = selectors.entries_of(user_id_of(request))
+        if "currency" in wanted:
+            entries = entries.filter(account__currency=wanted["currency"])
+        if "payment" in wanted:
+            entries = entries.filter(transaction__order_id=wanted["payment"])
+        page = self.paginate_queryset(entries)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class EarningsStatementView(generics.GenericAPIView[Any]):
+    """A month as a file."""
+
+    permission_classes = [Creator]
+
+    @extend_schema(parameters=[StatementFilter], responses={(200, "text/csv"): OpenApiTypes.STR})
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """My statement of one month and currency as CSV: opening balance, every line, closing balance."""
+        wanted = parsed(StatementFilter(data=request.query_params))
+        creator_id, currency, (start, end) = user_id_of(request), wanted["currency"], wanted["month"]
+        opening = selectors.balance_before(creator_id, currency=currency, moment=start)
+        lines = selectors.statement_of(creator_id, currency=currency, start=start, end=end)
+        return StreamingHttpResponse(
+            statement_lines(lines, opening=opening, currency=currency, start=start, end=end),
+            content_type="text/csv; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="statement-{start:%Y-%m}-{currency}.csv"',
+                "Cache-Control": "private, no-store",
+            },
+        )
 
 
 def is_staff_finance(request: Request) -> bool:

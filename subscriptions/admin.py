@@ -5,14 +5,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
 
-from api.admin import ReadOnlyAdmin
-from eventbus.pages import act_on_each, asks_why
+from api.admin import ReadOnlyAdmin, shown_money
+from eventbus.pages import act_on_each, asks_why, linked_id
 from subscriptions.events import CancelledBy, CancelMode
-from subscriptions.models.history import ReceivedPayment, SubscriptionPeriod, SubscriptionTransition
+from subscriptions.models.history import (
+    ReceivedPayment,
+    RequestedPayment,
+    SubscriptionPeriod,
+    SubscriptionTransition,
+    TrialUse,
+)
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
-from subscriptions.services.cancellation import cancel
+from subscriptions.services.cancellation import cancel, resume
+from subscriptions.services.payment_method import retry_payment
 from subscriptions.services.tiers import archive_tier, restore_tier
 
 if TYPE_CHECKING:  # generic to the type checker only
@@ -100,12 +111,56 @@ class PeriodInline(RowsInline):
     readonly_fields = fields
 
 
+class RequestedPaymentInline(RowsInline):
+    """What was asked for."""
+
+    model = RequestedPayment
+    fields = ("id", "reason", "cycle_number", "shown_amount", "due_at", "expires_at", "state", "answered_at")
+    readonly_fields = fields
+
+    @admin.display(description="amount")
+    def shown_amount(self, row: RequestedPayment) -> str:
+        """As people read it."""
+        return shown_money(row.amount, row.currency)
+
+
+class ReceivedPaymentInline(RowsInline):
+    """What came, and what became of it; the payment's own story is one link away."""
+
+    model = ReceivedPayment
+    fields = ("payment", "outcome", "refunded_at", "access_revoked", "received_at")
+    readonly_fields = fields
+
+    @admin.display(description="payment")
+    def payment(self, row: ReceivedPayment) -> SafeString | str:
+        """The way to the payment."""
+        return linked_id(row.pk, page="payments_paymentorder", short=False)
+
+
 class TransitionInline(RowsInline):
-    """The story of the subscription."""
+    """The story of the subscription: every step, who took it, and the event that caused it."""
 
     model = SubscriptionTransition
-    fields = ("sequence", "from_status", "to_status", "change", "actor", "causation_event_id", "at")
+    fields = ("sequence", "from_status", "to_status", "change", "by", "cause", "at")
     readonly_fields = fields
+
+    @admin.display(description="actor")
+    def by(self, row: SubscriptionTransition) -> SafeString | str:
+        """The way to the person; empty where the clock or an event acted."""
+        return linked_id(row.actor or None, page="accounts_user", short=False)
+
+    @admin.display(description="caused by the event")
+    def cause(self, row: SubscriptionTransition) -> SafeString | str:
+        """The way to the event among those that were handled."""
+        return found_in("eventbus_inboxevent", row.causation_event_id)
+
+
+def found_in(page: str, key: str) -> SafeString | str:
+    """A link to what that page finds for the key."""
+    if not key:
+        return "-"
+    address = f"{reverse(f'admin:{page}_changelist')}?{urlencode({'q': key})}"
+    return format_html('<a href="{}" style="white-space: nowrap">{}</a>', address, key)
 
 
 @admin.register(Subscription)
@@ -122,8 +177,19 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     }
     money: ClassVar[dict[str, str]] = {"amount": "currency"}
     search_ids: ClassVar[list[str]] = ["id", "subscriber_id", "creator_id", "tier_id", "payments__id"]
-    inlines = [PeriodInline, TransitionInline]
-    actions = ["cancel_at_period_end", "cancel_at_once"]
+    fields: ClassVar = [*(field.name for field in Subscription._meta.concrete_fields), "untold", "unheard"]
+    inlines = [PeriodInline, RequestedPaymentInline, ReceivedPaymentInline, TransitionInline]
+    actions = ["cancel_at_period_end", "cancel_at_once", "resume", "retry_payment"]
+
+    @admin.display(description="events not published yet")
+    def untold(self, row: Subscription) -> SafeString | str:
+        """The way to what the relay has still to publish of it."""
+        return found_in("eventbus_outboxevent", str(row.pk))
+
+    @admin.display(description="events that could not be handled")
+    def unheard(self, row: Subscription) -> SafeString | str:
+        """The way to what is parked, in any room, with its key."""
+        return found_in("eventbus_parkedevent", str(row.pk))
 
     @admin.action(description="Cancel at the end of the period", permissions=["operate"])
     @asks_why("These subscriptions will not be renewed. What has no paid period left to run ends at once.")
@@ -136,6 +202,18 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     def cancel_at_once(self, request: HttpRequest, queryset: QuerySet[Subscription], reason: str) -> None:
         """End it and its access now, without a refund."""
         self.cancel_each(request, queryset, mode=CancelMode.IMMEDIATE, done="Cancelled at once", reason=reason)
+
+    @admin.action(description="Take the cancellation back", permissions=["operate"])
+    @asks_why("These subscriptions go on, and will be charged, as if they had not been cancelled.")
+    def resume(self, request: HttpRequest, queryset: QuerySet[Subscription], reason: str) -> None:
+        """Let it go on after its period."""
+        act_on_each(self, request, queryset, resumed, done="Goes on", reason=reason)
+
+    @admin.action(description="Try the payment that is past due again", permissions=["operate"])
+    @asks_why("The payment methods of these subscriptions are charged at once.")
+    def retry_payment(self, request: HttpRequest, queryset: QuerySet[Subscription], reason: str) -> None:
+        """Charge now what is past due."""
+        act_on_each(self, request, queryset, retried, done="Tried again", reason=reason)
 
     def cancel_each(
         self, request: HttpRequest, queryset: QuerySet[Subscription], *, mode: CancelMode, done: str, reason: str
@@ -153,6 +231,18 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         return request.user.has_perm("subscriptions.change_subscription")
 
 
+def resumed(subscription: Subscription) -> bool:
+    """Take the cancellation back on behalf of the staff."""
+    resume(subscription_id=subscription.pk)
+    return True
+
+
+def retried(subscription: Subscription) -> bool:
+    """Try again on behalf of the staff."""
+    retry_payment(subscription_id=subscription.pk)
+    return True
+
+
 @admin.register(SubscriptionPeriod)
 class SubscriptionPeriodAdmin(ReadOnlyAdmin):
     """Granted cycles."""
@@ -165,6 +255,17 @@ class SubscriptionPeriodAdmin(ReadOnlyAdmin):
     }
     search_ids: ClassVar[list[str]] = ["subscription_id", "payment_id"]
     ordering = ["-id"]
+
+
+@admin.register(RequestedPayment)
+class RequestedPaymentAdmin(ReadOnlyAdmin):
+    """What payments was asked for, and whether it came."""
+
+    list_display = ["id", "subscription_id", "reason", "cycle_number", "amount", "due_at", "expires_at", "state"]
+    list_filter = ["state", "reason", "due_at"]
+    links: ClassVar[dict[str, str]] = {"subscription_id": "subscriptions_subscription"}
+    money: ClassVar[dict[str, str]] = {"amount": "currency"}
+    search_ids: ClassVar[list[str]] = ["id", "subscription_id"]
 
 
 @admin.register(ReceivedPayment)
@@ -187,3 +288,16 @@ class SubscriptionTransitionAdmin(ReadOnlyAdmin):
     search_fields = ["causation_event_id__exact"]
     search_ids: ClassVar[list[str]] = ["subscription_id"]
     ordering = ["-id"]
+
+
+@admin.register(TrialUse)
+class TrialUseAdmin(ReadOnlyAdmin):
+    """Who has had their trial of whose work."""
+
+    list_display = ["subscriber_id", "creator_id", "subscription_id", "used_at"]
+    links: ClassVar[dict[str, str]] = {
+        "subscriber_id": "accounts_user",
+        "creator_id": "accounts_user",
+        "subscription_id": "subscriptions_subscription",
+    }
+    search_ids: ClassVar[list[str]] = ["subscriber_id", "creator_id", "subscription_id"]

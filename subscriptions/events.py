@@ -334,6 +334,8 @@ class SubscriptionUpdated(SubscriptionSnapshot):
         change: Change,
         previous_status: str,
         changed_fields: Iterable[str],
+        previous_tier_id: UUID | None = None,
+        billing_request: BillingRequest | None = None,
         refund_request: RefundRequest | None = None,
     ) -> Self:
         """The subscription as it is now, and how it came there."""
@@ -341,9 +343,9 @@ class SubscriptionUpdated(SubscriptionSnapshot):
             **cls.fields_of(subscription),
             change=change,
             previous_status=SubscriptionStatus(previous_status),
-            previous_tier_id=None,
+            previous_tier_id=previous_tier_id,
             changed_fields=tuple(sorted(changed_fields)),
-            billing_request=None,
+            billing_request=billing_request,
             refund_request=refund_request,
             updated_at=subscription.updated_at,
         )

@@ -97,6 +97,22 @@ class TierFullError(SubscriptionsError):
     title: ClassVar[str] = "The tier has no place left"
 
 
+class TrialNotOfferedError(SubscriptionsError):
+    """A trial was asked for where there is none."""
+
+    code: ClassVar[str] = "trial_not_offered"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = "The tier offers no trial"
+
+
+class TrialAlreadyUsedError(SubscriptionsError):
+    """One trial of a creator's work for each fan, for ever."""
+
+    code: ClassVar[str] = "trial_already_used"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = "You have had your trial; subscribe with trial set to false to pay at once"
+
+
 class PriceChangedError(SubscriptionsError):
     """The price is not what the buyer was shown."""
 
@@ -135,6 +151,46 @@ class NotCancellingError(SubscriptionsError):
     code: ClassVar[str] = "not_cancelling"
     status: ClassVar[int] = 409
     title: ClassVar[str] = "The subscription is not about to be cancelled"
+
+
+class SamePriceError(SubscriptionsError):
+    """The subscription costs that already, or will."""
+
+    code: ClassVar[str] = "same_price"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The subscription has that price already"
+
+
+class ChangeLimitError(SubscriptionsError):
+    """Who changes back and forth would live on credits."""
+
+    code: ClassVar[str] = "change_limit"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "The price was changed as often as a period allows"
+
+
+class RenewalInProgressError(SubscriptionsError):
+    """What a subscription costs does not move under an open payment."""
+
+    code: ClassVar[str] = "renewal_in_progress"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "A payment of this subscription is being decided; try again after it"
+
+
+class CurrencyDiffersError(SubscriptionsError):
+    """A subscription stays in its currency."""
+
+    code: ClassVar[str] = "currency_differs"
+    status: ClassVar[int] = 422
+    title: ClassVar[str] = "The price is in another currency than the subscription"
+
+
+class NotPastDueError(SubscriptionsError):
+    """There is nothing to try again."""
+
+    code: ClassVar[str] = "not_past_due"
+    status: ClassVar[int] = 409
+    title: ClassVar[str] = "No payment of the subscription is past due"
 
 
 class CancelNotAllowedError(SubscriptionsError):

@@ -12,7 +12,8 @@ from payments.events import (
     RefundSource,
 )
 from subscriptions.exceptions import PaymentWithoutSubscriptionError
-from subscriptions.services.payments import activate, apply_refund, record_failed_payment
+from subscriptions.services.dunning import record_failed_payment
+from subscriptions.services.payments import activate, apply_refund
 
 
 @handles(PaymentCompleted)
@@ -22,6 +23,7 @@ def activate_when_paid(event: PaymentCompleted) -> None:
         activate(
             subscription_id=subscription_id_of(event),
             payment_id=event.payment_id,
+            billing_request_id=event.billing_request_id,
             amount=event.amount,
             currency=event.currency,
             cycle=event.cycle_number,
@@ -35,6 +37,7 @@ def record_when_payment_failed(event: PaymentFailed) -> None:
     if event.kind is PaymentKind.SUBSCRIPTION:
         record_failed_payment(
             subscription_id=subscription_id_of(event),
+            billing_request_id=event.billing_request_id,
             cycle=event.cycle_number,
             final=event.final,
             failed_at=event.failed_at,

@@ -80,3 +80,8 @@ def unpaid_ids(now: datetime) -> list[UUID]:
 def ending_ids(now: datetime) -> list[UUID]:
     """Subscriptions whose scheduled cancellation is due, a sweep's worth."""
     return list(Subscription.objects.ending_by(now).order_by("next_action_at").values_list("pk", flat=True)[:SWEEP])
+
+
+def given_up_ids(now: datetime) -> list[UUID]:
+    """Subscriptions that waited for money for too long, a sweep's worth."""
+    return list(Subscription.objects.given_up_by(now).order_by("next_action_at").values_list("pk", flat=True)[:SWEEP])

@@ -17,11 +17,13 @@ from api.serializers import (
 from subscriptions.events import CancelMode, CancelReason, RefundPolicy
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Interval, Tier, TierPrice
+from subscriptions.services.tier_change import Quote
 from subscriptions.services.tiers import PriceTerms
 
 MAX_RANK = 32_767
 MAX_CAP = 2_147_483_647
 MAX_PRICES = 24
+MAX_TRIAL_DAYS = 90
 
 # What a person may give as a reason; the others are the system's own.
 REASONS = [
@@ -57,6 +59,7 @@ class TierTextInput(ClosedSerializer):
     description = PlainTextField(max_length=2000, multiline=True, required=False, allow_blank=True)
     benefits = serializers.ListField(child=PlainTextField(max_length=140), max_length=Tier.MAX_BENEFITS, required=False)
     rank = StrictIntegerField(min_value=0, max_value=MAX_RANK, required=False)
+    trial_days = StrictIntegerField(min_value=0, max_value=MAX_TRIAL_DAYS, required=False)
     is_public = StrictBooleanField(required=False)
     max_subscribers = StrictIntegerField(min_value=1, max_value=MAX_CAP, required=False, allow_null=True)
 
@@ -75,6 +78,11 @@ class SubscriptionInput(ClosedSerializer):
     expected_amount = AmountField()
     expected_currency = CurrencyField()
     payment_method_id = serializers.UUIDField(required=False, allow_null=True)
+    trial = StrictBooleanField(
+        required=False,
+        allow_null=True,
+        help_text="Whether to begin with the tier's trial; by default as it offers. Who has had theirs sends false.",
+    )
 
 
 class CancelInput(ClosedSerializer):
@@ -86,6 +94,26 @@ class CancelInput(ClosedSerializer):
     refund_policy = serializers.ChoiceField(
         choices=[policy.value for policy in RefundPolicy], default=RefundPolicy.NONE.value
     )
+
+
+class ChangeInput(ClosedSerializer):
+    """The price to change to, as it was shown; the present one calls a waiting change off."""
+
+    price_id = serializers.UUIDField()
+    expected_amount = AmountField()
+    payment_method_id = serializers.UUIDField(required=False, allow_null=True)
+
+
+class ChangeFilters(ClosedSerializer):
+    """The price that a change would be to."""
+
+    price_id = serializers.UUIDField()
+
+
+class PayWithInput(ClosedSerializer):
+    """What to pay with from now on."""
+
+    payment_method_id = serializers.UUIDField()
 
 
 class SubscriptionFilters(serializers.Serializer[Any]):
@@ -125,6 +153,7 @@ class TierOutput(serializers.ModelSerializer[Tier]):
             "description",
             "benefits",
             "rank",
+            "trial_days",
             "status",
             "is_public",
             "max_subscribers",
@@ -170,6 +199,7 @@ class SubscriptionSummaryOutput(serializers.ModelSerializer[Subscription]):
             "cycle_number",
             "current_period_start",
             "current_period_end",
+            "trial_end_at",
             "access_until",
             "cancel_at_period_end",
             "started_at",
@@ -188,6 +218,7 @@ class SubscriptionOutput(SubscriptionSummaryOutput):
             "payment_due_at",
             "grace_until",
             "payment_method_id",
+            "pending_price_id",
             "cancel_requested_at",
             "cancel_reason",
             "replaces_subscription_id",
@@ -206,6 +237,18 @@ class SubscriberOutput(SubscriptionSummaryOutput):
         """The name to show; empty when the account is gone."""
         names: dict[UUID, str] = self.context["names"]
         return names.get(subscription.subscriber_id, "")
+
+
+class ChangePreviewOutput(serializers.Serializer[Quote]):
+    """What a change would mean now: `amount_due` at once, after `credit` for the time that is paid and unused."""
+
+    price = PriceOutput()
+    is_immediate = serializers.BooleanField()
+    effective_at = serializers.DateTimeField()
+    period_end = serializers.DateTimeField()
+    credit = serializers.IntegerField()
+    amount_due = serializers.IntegerField()
+    currency = serializers.CharField(source="price.currency")
 
 
 class AccessOutput(serializers.Serializer[Any]):

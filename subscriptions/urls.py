@@ -21,5 +21,21 @@ urlpatterns = [
     path("subscriptions/<uuid:subscription_id>", views.SubscriptionView.as_view(), name="subscription"),
     path("subscriptions/<uuid:subscription_id>/cancel", views.CancelView.as_view(), name="subscription-cancel"),
     path("subscriptions/<uuid:subscription_id>/resume", views.ResumeView.as_view(), name="subscription-resume"),
+    path("subscriptions/<uuid:subscription_id>/change", views.ChangeView.as_view(), name="subscription-change"),
+    path(
+        "subscriptions/<uuid:subscription_id>/change-preview",
+        views.ChangePreviewView.as_view(),
+        name="subscription-change-preview",
+    ),
+    path(
+        "subscriptions/<uuid:subscription_id>/payment-method",
+        views.PaymentMethodView.as_view(),
+        name="subscription-payment-method",
+    ),
+    path(
+        "subscriptions/<uuid:subscription_id>/retry-payment",
+        views.RetryPaymentView.as_view(),
+        name="subscription-retry-payment",
+    ),
     path("me/subscribers", views.SubscribersView.as_view(), name="my-subscribers"),
 ]

@@ -22,6 +22,10 @@ from subscriptions.models.tiers import Tier
 from subscriptions.serializers import (
     AccessOutput,
     CancelInput,
+    ChangeFilters,
+    ChangeInput,
+    ChangePreviewOutput,
+    PayWithInput,
     PriceInput,
     PriceOutput,
     SubscriberFilters,
@@ -35,6 +39,8 @@ from subscriptions.serializers import (
 )
 from subscriptions.services.cancellation import cancel, resume
 from subscriptions.services.checkout import subscribe
+from subscriptions.services.payment_method import change_payment_method, retry_payment
+from subscriptions.services.tier_change import change_price, preview_change
 from subscriptions.services.tiers import (
     add_price,
     archive_tier,
@@ -267,17 +273,73 @@ class CancelView(PartyView):
         return self.as_seen(request, cancelled)
 
 
-class ResumeView(APIView):
-    """Cancellations taken back."""
+class OwnView(APIView):
+    """Base of what the subscriber alone does."""
 
     permission_classes = [SignedIn]
-    throttle_scope = "subscriptions"
+    throttle_scope: Any = "subscriptions"
+
+    def own(self, request: Request, subscription_id: UUID) -> Subscription:
+        """The actor's subscription."""
+        return get_object_or_404(selectors.subscriptions_of(user_id_of(request)), pk=subscription_id)
+
+
+class ResumeView(OwnView):
+    """Cancellations taken back."""
 
     @extend_schema(request=None, responses=SubscriptionOutput)
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Take back the cancellation of my subscription while its period runs."""
-        subscription = get_object_or_404(selectors.subscriptions_of(user_id_of(request)), pk=subscription_id)
+        subscription = self.own(request, subscription_id)
         return Response(SubscriptionOutput(resume(subscription_id=subscription.pk)).data)
+
+
+class ChangePreviewView(OwnView):
+    """What a change of price would mean."""
+
+    @extend_schema(parameters=[ChangeFilters], responses=ChangePreviewOutput)
+    def get(self, request: Request, subscription_id: UUID) -> Response:
+        """When a change of my subscription to this price would hold, and what it would cost now."""
+        subscription = self.own(request, subscription_id)
+        wanted = accepted(ChangeFilters, request.query_params)
+        return Response(ChangePreviewOutput(preview_change(subscription=subscription, **wanted)).data)
+
+
+class ChangeView(OwnView):
+    """Changes of price."""
+
+    @extend_schema(request=ChangeInput, responses=SubscriptionOutput)
+    @idempotent
+    def post(self, request: Request, subscription_id: UUID) -> Response:
+        """Change to another price: a dearer one for the same span once its difference is paid, others at renewal."""
+        subscription = self.own(request, subscription_id)
+        wanted = accepted(ChangeInput, request.data)
+        return Response(SubscriptionOutput(change_price(subscription_id=subscription.pk, **wanted)).data)
+
+
+class PaymentMethodView(OwnView):
+    """What is paid with."""
+
+    @extend_schema(request=PayWithInput, responses={202: SubscriptionOutput})
+    @idempotent
+    def post(self, request: Request, subscription_id: UUID) -> Response:
+        """Pay with another method from now on; what is past due is tried with it at once."""
+        subscription = self.own(request, subscription_id)
+        changed = change_payment_method(subscription_id=subscription.pk, **accepted(PayWithInput, request.data))
+        return Response(SubscriptionOutput(changed).data, status=status.HTTP_202_ACCEPTED)
+
+
+class RetryPaymentView(OwnView):
+    """Payments tried again."""
+
+    throttle_scope = "payments"
+
+    @extend_schema(request=None, responses={202: SubscriptionOutput})
+    @idempotent
+    def post(self, request: Request, subscription_id: UUID) -> Response:
+        """Try at once to pay what is past due."""
+        subscription = retry_payment(subscription_id=self.own(request, subscription_id).pk)
+        return Response(SubscriptionOutput(subscription).data, status=status.HTTP_202_ACCEPTED)
 
 
 class SubscribersView(generics.ListAPIView[Subscription]):

@@ -236,10 +236,25 @@ CELERY_TIMEZONE = "UTC"
 
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="sandbox")
 ALLOW_SANDBOX_GATEWAY = env.bool("ALLOW_SANDBOX_GATEWAY", default=False)
+# What the sandbox signs its webhooks with, the current one first; with none it sends none and none are taken.
+SANDBOX_WEBHOOK_SECRETS: list[str] = env.list("SANDBOX_WEBHOOK_SECRETS", default=[])
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+# What Stripe signs its webhooks with; two while one is being changed. With none its webhooks are not taken.
+STRIPE_WEBHOOK_SECRETS: list[str] = env.list("STRIPE_WEBHOOK_SECRETS", default=[])
+# Where Stripe sends a payer back who had to go to their bank; empty when the client embeds Stripe's own script.
+STRIPE_RETURN_URL = env.str("STRIPE_RETURN_URL", default="")
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
 PLATFORM_FEE_BPS = env.int("PLATFORM_FEE_BPS", default=1000)  # hundredths of a percent
 REFUND_WINDOW_DAYS = env.int("REFUND_WINDOW_DAYS", default=60)
+# When a declined cycle is tried again, in days after its first decline; its billing request's end comes first.
+DUNNING_DAYS: list[int] = env.list("DUNNING_DAYS", cast=int, default=[2, 7, 14, 21])
+# A creator's money may be paid out so long after it was captured.
+CLEARING_DAYS = env.int("CLEARING_DAYS", default=7)
+# Whether the processor keeps its fee of a payment that is given back; the platform then bears it.
+PROCESSOR_KEEPS_FEE = env.bool("PROCESSOR_KEEPS_FEE", default=True)
 TRIBUTARY_TOKEN_KEYS: list[str] = env.list("TRIBUTARY_TOKEN_KEYS", default=[])
 TRIBUTARY_FINGERPRINT_KEY = env.str("TRIBUTARY_FINGERPRINT_KEY", default="")
+RENEWAL_LEAD_MINUTES = env.int("TRIBUTARY_RENEWAL_LEAD_MINUTES", default=60)
 
 # --- logging: one line an event, to standard error --------------------------------------------------------------------
 

@@ -8,5 +8,6 @@ SECRET_KEY = env.str("SECRET_KEY", default="only-for-a-developers-own-machine-01
 ALLOWED_HOSTS = ["*"]
 TRIBUTARY_TOKEN_KEYS = env.list("TRIBUTARY_TOKEN_KEYS", default=["only-for-a-developers-own-machine"])
 TRIBUTARY_FINGERPRINT_KEY = env.str("TRIBUTARY_FINGERPRINT_KEY", default="only-for-a-developers-own-machine")
+SANDBOX_WEBHOOK_SECRETS = env.list("SANDBOX_WEBHOOK_SECRETS", default=["only-for-a-developers-own-machine"])
 
 env.refuse_unknown()

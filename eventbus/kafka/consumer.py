@@ -64,7 +64,9 @@ class EventConsumer:
         self._paused.clear()
         return member
 
-    def _gained(self, _: Consumer, parts: list[TopicPartition]) -> None:
+    def _gained(self, consumer: Consumer, parts: list[TopicPartition]) -> None:
+        # A pause outlives the loss of its partition: one that comes back would be ours, silent, and read by nobody.
+        consumer.resume(parts)
         self.gained_at |= dict.fromkeys(map(place_of, parts), time.monotonic())
         self._changed("assigned", parts)
 

@@ -7,33 +7,50 @@
     tok_3ds_fail           the payer must confirm; then declined
     tok_timeout_then_ok    captured, but the answer is lost
     tok_timeout_then_fail  declined, but the answer is lost
+    tok_dispute            captured, then contested by the cardholder; `decide_dispute` says how it ends
 
+Where SANDBOX_WEBHOOK_SECRETS names one, what happens to a charge or a dispute is also told by a signed webhook.
 A suffix makes another card of the same behaviour: `tok_ok:second`. Its books are tables, so that every process sees the
 same gateway, and each call commits on its own as a remote system would.
 """
 
+import json
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import celery
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 from uuid_utils.compat import uuid7
 
 from payments.gateways.base import (
+    AboutDispute,
+    AboutPayment,
     ActionRequired,
     Captured,
     Charge,
     Declined,
+    DisputeFacts,
     GatewayUnavailableError,
     MethodDetails,
     Outcome,
     Refunded,
     RefundRefused,
     Reversal,
+    Subject,
     TokenRefusedError,
     Voided,
+    WebhookNotice,
 )
-from payments.models.sandbox import SandboxCharge, SandboxRefund
+from payments.gateways.notices import notice_of
+from payments.gateways.signatures import require_signature, signed
+from payments.models.sandbox import SandboxCharge, SandboxDispute, SandboxRefund
 
+SIGNATURE_HEADER = "Sandbox-Signature"
+DELIVERY = "payments.tasks.deliver_sandbox_webhook"  # the network between the sandbox and us
 Status = SandboxCharge.Status
 
 
@@ -45,6 +62,7 @@ class Behaviour:
     decline_code: str = ""
     confirmed: Status = Status.CAPTURED
     answer_is_lost: bool = False
+    is_disputed: bool = False
 
 
 BEHAVIOURS = {
@@ -53,6 +71,7 @@ BEHAVIOURS = {
     "tok_decline_hard": Behaviour(Status.DECLINED, "expired_card"),
     "tok_3ds": Behaviour(Status.REQUIRES_ACTION),
     "tok_3ds_fail": Behaviour(Status.REQUIRES_ACTION, confirmed=Status.DECLINED),
+    "tok_dispute": Behaviour(Status.CAPTURED, is_disputed=True),
     "tok_timeout_then_ok": Behaviour(Status.CAPTURED, answer_is_lost=True),
     "tok_timeout_then_fail": Behaviour(Status.DECLINED, "card_declined", answer_is_lost=True),
 }
@@ -71,6 +90,13 @@ class SandboxGateway:
     """Gateway for development, tests and demonstrations."""
 
     name = "sandbox"
+    livemode = False
+
+    @property
+    def webhook_secrets(self) -> Sequence[str]:
+        """Setting SANDBOX_WEBHOOK_SECRETS, the one to sign with first."""
+        secrets: list[str] = settings.SANDBOX_WEBHOOK_SECRETS
+        return secrets
 
     def describe(self, token: str) -> MethodDetails:
         """Every known token is the same test card."""
@@ -91,22 +117,31 @@ class SandboxGateway:
         )
         SandboxCharge.objects.bulk_create([made], ignore_conflicts=True)
         kept = SandboxCharge.objects.get(pk=charge.key)
-        if behaviour.answer_is_lost and kept.gateway_payment_id == made.gateway_payment_id:
+        is_new = kept.gateway_payment_id == made.gateway_payment_id
+        if is_new:
+            self.tell(f"payment.{kept.status}", {"key": kept.idempotency_key})
+        if behaviour.is_disputed and is_new:
+            contested = SandboxDispute.objects.create(
+                gateway_dispute_id=f"sandbox_dispute_{uuid7().hex}", charge=kept, amount=kept.amount
+            )
+            self.tell("dispute.created", {"dispute": contested.gateway_dispute_id})
+        if behaviour.answer_is_lost and is_new:
             raise GatewayUnavailableError("the sandbox did not answer in time")
         return outcome_of(kept)
 
     @transaction.atomic
-    def confirm(self, key: str) -> Outcome:
+    def confirm(self, key: str, *, gateway_payment_id: str | None = None) -> Outcome:
         """The payer has confirmed."""
         charge = SandboxCharge.objects.select_for_update().get(pk=key)
         if charge.status == Status.REQUIRES_ACTION:
             charge.status = behaviour_of(charge.token).confirmed
             charge.decline_code = "" if charge.status == Status.CAPTURED else "authentication_failed"
             charge.save(update_fields=["status", "decline_code"])
+            self.tell(f"payment.{charge.status}", {"key": key})
         return outcome_of(charge)
 
     @transaction.atomic
-    def cancel(self, key: str) -> Outcome:
+    def cancel(self, key: str, *, gateway_payment_id: str | None = None) -> Outcome:
         """Void what waits for its payer."""
         charge = SandboxCharge.objects.select_for_update().filter(pk=key).first()
         if charge is None:
@@ -114,12 +149,57 @@ class SandboxGateway:
         if charge.status == Status.REQUIRES_ACTION:
             charge.status = Status.CANCELLED
             charge.save(update_fields=["status"])
+            self.tell(f"payment.{charge.status}", {"key": key})
         return outcome_of(charge)
 
-    def retrieve(self, key: str) -> Outcome | None:
+    def retrieve(self, key: str, *, gateway_payment_id: str | None = None) -> Outcome | None:
         """What the books say."""
         charge = SandboxCharge.objects.filter(pk=key).first()
         return outcome_of(charge) if charge else None
+
+    def retrieve_dispute(self, gateway_dispute_id: str) -> DisputeFacts | None:
+        """What the books say."""
+        dispute = SandboxDispute.objects.select_related("charge").filter(pk=gateway_dispute_id).first()
+        if dispute is None:
+            return None
+        return DisputeFacts(
+            gateway_dispute_id=gateway_dispute_id,
+            charge_key=dispute.charge.idempotency_key,
+            amount=dispute.amount,
+            currency=dispute.charge.currency,
+            status=dispute.status,
+            reason="fraudulent",
+        )
+
+    def decide_dispute(self, gateway_dispute_id: str, status: str) -> None:
+        """Let the cardholder's bank move on."""
+        SandboxDispute.objects.filter(pk=gateway_dispute_id).update(status=status)
+        self.tell("dispute.updated", {"dispute": gateway_dispute_id})
+
+    def tell(self, event_type: str, subject: dict[str, str]) -> None:
+        """Send a signed webhook when what happened is committed, if there is a secret to sign with."""
+        if not self.webhook_secrets:
+            return
+        event = {"id": f"evt_{uuid7().hex}", "type": event_type, "livemode": False, "data": subject}
+        body = json.dumps(event)
+        signature = signed(body.encode(), secret=self.webhook_secrets[0], at=int(time.time()))
+        deliver = celery.signature(DELIVERY, args=(body, signature))
+        transaction.on_commit(deliver.delay, robust=True)
+
+    def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> WebhookNotice:
+        """The event of a signed body."""
+        require_signature(raw, header=headers.get(SIGNATURE_HEADER, ""), secrets=self.webhook_secrets)
+        return notice_of(raw)
+
+    def subject_of(self, event_type: str, payload: dict[str, Any]) -> Subject | None:
+        """What the event is about."""
+        match payload.get("data"):
+            case {"key": str(key)} if event_type.startswith("payment."):
+                return AboutPayment(key=key)
+            case {"dispute": str(dispute_id)} if event_type.startswith("dispute."):
+                return AboutDispute(gateway_dispute_id=dispute_id)
+            case _:
+                return None
 
     @transaction.atomic
     def refund(self, reversal: Reversal) -> Refunded | RefundRefused:
@@ -129,6 +209,8 @@ class SandboxGateway:
         )
         if charge is None:
             return RefundRefused(code="charge_not_captured")
+        if charge.disputes.exclude(status="won").exists():
+            return RefundRefused(code="charge_disputed")
         if not charge.refunds.filter(pk=reversal.key).exists():
             given = charge.refunds.aggregate(total=Sum("amount"))["total"] or 0
             if given + reversal.amount > charge.amount:

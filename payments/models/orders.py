@@ -10,8 +10,12 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from payments.fees import Split
 from payments.models.constraints import known
 from payments.models.methods import PaymentMethod
+
+CAPTURED = ["succeeded", "partially_refunded", "refunded", "disputed", "reversed"]
+TRIGGERS = ("initial", "renewal", "dunning", "customer_retry", "method_update", "admin")
 
 
 class PaymentOrderQuerySet(models.QuerySet["PaymentOrder"]):
@@ -29,9 +33,18 @@ class PaymentOrderQuerySet(models.QuerySet["PaymentOrder"]):
         """Orders whose money came, and did not all go back."""
         return self.filter(status__in=PaymentOrder.REFUNDABLE)
 
+    def clearable(self, before: datetime) -> Self:
+        """Captured orders whose money has waited since before this and is neither cleared nor all given back."""
+        return self.captured().filter(cleared_at=None, completed_at__lte=before)
+
     def due(self, now: datetime) -> Self:
         """Orders to charge now."""
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now), status="pending", next_attempt_at__lte=now)
+        in_time = Q(expires_at=None) | Q(expires_at__gt=now)
+        return self.filter(in_time, status__in=["pending", "retry_scheduled"], next_attempt_at__lte=now)
+
+    def waiting_for_retry(self) -> Self:
+        """Declined cycles that will be tried again, or wait for a new method."""
+        return self.filter(status="retry_scheduled")
 
     def unanswered(self, since: datetime) -> Self:
         """Orders at the gateway whose answer nobody has brought back since."""
@@ -54,17 +67,36 @@ class PaymentOrder(models.Model):
         PENDING = "pending", "waiting to be charged"
         PROCESSING = "processing", "at the gateway"
         REQUIRES_ACTION = "requires_action", "waiting for the payer"
+        RETRY_SCHEDULED = "retry_scheduled", "declined, will be tried again"
         SUCCEEDED = "succeeded", "paid"
         PARTIALLY_REFUNDED = "partially_refunded", "partly given back"
         REFUNDED = "refunded", "given back"
+        DISPUTED = "disputed", "contested by the payer"
+        REVERSED = "reversed", "given back by the bank"
         FAILED = "failed", "declined"
         CANCELLED = "cancelled", "cancelled"
         EXPIRED = "expired", "expired"
 
-    CANCELLABLE = (Status.PENDING, Status.REQUIRES_ACTION)
+    class BillingReason(models.TextChoices):
+        INITIAL = "initial", "first cycle"
+        RENEWAL = "renewal", "renewal"
+        TRIAL_CONVERSION = "trial_conversion", "end of a trial"
+        PRORATION = "proration", "change of tier"
+
+    class Trigger(models.TextChoices):
+        INITIAL = "initial", "first attempt"
+        RENEWAL = "renewal", "first attempt at a renewal"
+        DUNNING = "dunning", "scheduled retry"
+        CUSTOMER_RETRY = "customer_retry", "the payer asked"
+        METHOD_UPDATE = "method_update", "a new payment method"
+        ADMIN = "admin", "staff"
+
+    CANCELLABLE = (Status.PENDING, Status.REQUIRES_ACTION, Status.RETRY_SCHEDULED)
+    ON_THE_PAYERS_WORD = (Trigger.INITIAL, Trigger.CUSTOMER_RETRY, Trigger.METHOD_UPDATE)
+    DUNNED = (BillingReason.RENEWAL, BillingReason.TRIAL_CONVERSION)
     OPEN = (*CANCELLABLE, Status.PROCESSING)
     REFUNDABLE = (Status.SUCCEEDED, Status.PARTIALLY_REFUNDED)
-    CAPTURED = (*REFUNDABLE, Status.REFUNDED)
+    CAPTURED = (*REFUNDABLE, Status.REFUNDED, Status.DISPUTED, Status.REVERSED)
     UNPAID = (Status.FAILED, Status.CANCELLED, Status.EXPIRED)
     WITHDRAWN = (Status.CANCELLED, Status.EXPIRED)
 
@@ -84,6 +116,8 @@ class PaymentOrder(models.Model):
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING)
     captured_late = models.BooleanField(default=False)
     billing_request_id = models.UUIDField(null=True)
+    billing_reason = models.CharField(max_length=20, choices=BillingReason.choices, null=True)
+    billing_expires_at = models.DateTimeField(null=True)
     cycle_number = models.PositiveIntegerField(null=True)
     period_start = models.DateTimeField(null=True)
     period_end = models.DateTimeField(null=True)
@@ -94,10 +128,14 @@ class PaymentOrder(models.Model):
     failure_code = models.CharField(max_length=40, null=True)
     decline_type = models.CharField(max_length=10, null=True)
     attempt_count = models.PositiveIntegerField(default=0)
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    first_declined_at = models.DateTimeField(null=True)
+    next_attempt_at = models.DateTimeField(default=timezone.now, null=True)
+    next_trigger = models.CharField(max_length=20, choices=Trigger.choices, default=Trigger.INITIAL)
+    method_sequence = models.BigIntegerField(default=0)
     lock_acquired_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
+    cleared_at = models.DateTimeField(null=True)
     sequence = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -128,11 +166,8 @@ class PaymentOrder(models.Model):
                 name="only_subscriptions_have_cycles",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["succeeded", "partially_refunded", "refunded"], completed_at__isnull=False)
-                | (
-                    ~Q(status__in=["succeeded", "partially_refunded", "refunded"])
-                    & Q(completed_at__isnull=True, refunded_amount=0, captured_late=False)
-                ),
+                condition=Q(status__in=CAPTURED, completed_at__isnull=False)
+                | (~Q(status__in=CAPTURED) & Q(completed_at__isnull=True, refunded_amount=0, captured_late=False)),
                 name="only_captured_money_is_completed",
             ),
             models.UniqueConstraint(fields=["gateway", "gateway_payment_id"], name="a_gateway_payment_has_one_order"),
@@ -151,9 +186,12 @@ class PaymentOrder(models.Model):
                     "pending",
                     "processing",
                     "requires_action",
+                    "retry_scheduled",
                     "succeeded",
                     "partially_refunded",
                     "refunded",
+                    "disputed",
+                    "reversed",
                     "failed",
                     "cancelled",
                     "expired",
@@ -161,16 +199,38 @@ class PaymentOrder(models.Model):
                 "payment_order_status_is_known",
             ),
             known("kind", ["subscription", "tip", "post_purchase"], "payment_order_kind_is_known"),
+            known(
+                "billing_reason",
+                ["initial", "renewal", "trial_conversion", "proration"],
+                "payment_order_billing_reason_is_known",
+            ),
+            known("next_trigger", list(TRIGGERS), "payment_order_next_trigger_is_known"),
+            models.CheckConstraint(
+                condition=~Q(status="retry_scheduled")
+                | Q(billing_expires_at__isnull=False, first_declined_at__isnull=False, failure_code__isnull=False),
+                name="a_retry_has_an_end_and_a_reason",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["payer_id", "-created_at", "-id"], name="orders_of_payer"),
             models.Index(fields=["payee_id", "-created_at", "-id"], name="orders_of_payee"),
             models.Index(fields=["reference_id"], name="orders_of_reference"),
             models.Index(fields=["post_id"], condition=Q(kind="post_purchase"), name="purchase_orders_of_post"),
-            models.Index(fields=["next_attempt_at"], condition=Q(status="pending"), name="orders_to_charge"),
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(status__in=["pending", "retry_scheduled"]),
+                name="orders_to_charge",
+            ),
             models.Index(fields=["lock_acquired_at"], condition=Q(status="processing"), name="orders_at_the_gateway"),
             models.Index(
-                fields=["expires_at"], condition=Q(status__in=["pending", "requires_action"]), name="orders_to_expire"
+                fields=["completed_at"],
+                condition=Q(cleared_at__isnull=True, status__in=["succeeded", "partially_refunded"]),
+                name="orders_to_clear",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status__in=["pending", "requires_action", "retry_scheduled"]),
+                name="orders_to_expire",
             ),
         ]
 
@@ -181,6 +241,24 @@ class PaymentOrder(models.Model):
     def is_captured(self) -> bool:
         """Whether its money ever came."""
         return self.status in self.CAPTURED
+
+    @property
+    def is_dunned(self) -> bool:
+        """Whether it is a cycle that is tried again until its billing request ends."""
+        return (
+            self.billing_reason in self.DUNNED
+            and self.billing_expires_at is not None
+            and self.billing_expires_at > timezone.now()
+        )
+
+    @property
+    def parts(self) -> Split:
+        """Who gets what of the amount."""
+        return Split(
+            platform_fee=self.platform_fee_amount,
+            processor_fee=self.processor_fee_amount,
+            creator_net=self.creator_net_amount,
+        )
 
 
 class PaymentAttempt(models.Model):
@@ -198,6 +276,9 @@ class PaymentAttempt(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(PaymentOrder, on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveIntegerField()
+    trigger = models.CharField(
+        max_length=20, choices=PaymentOrder.Trigger.choices, default=PaymentOrder.Trigger.INITIAL
+    )
     gateway_idempotency_key = models.CharField(max_length=60, unique=True)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PROCESSING)
     decline_code = models.CharField(max_length=60, blank=True, default="")
@@ -220,6 +301,7 @@ class PaymentAttempt(models.Model):
                 ["processing", "requires_action", "succeeded", "declined", "cancelled"],
                 "payment_attempt_status_is_known",
             ),
+            known("trigger", list(TRIGGERS), "payment_attempt_trigger_is_known"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["created_at"], condition=Q(status="requires_action"), name="attempts_with_the_payer")

@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from payments.fees import Split
 from payments.models.constraints import known
 from payments.models.orders import PaymentOrder
 
@@ -18,6 +19,19 @@ class RefundQuerySet(models.QuerySet["Refund"]):
     def due(self, before: datetime) -> Self:
         """Refunds that nobody is bringing to the gateway."""
         return self.filter(Q(lock_acquired_at=None) | Q(lock_acquired_at__lt=before), status="pending")
+
+    def given(self) -> Split:
+        """How those that were given back were shared out, added up."""
+        shares: dict[str, Any] = self.filter(status="succeeded").aggregate(
+            creator=models.Sum("creator_share", default=0),
+            platform=models.Sum("platform_share", default=0),
+            processor=models.Sum("processor_share", default=0),
+        )
+        return Split(
+            platform_fee=int(shares["platform"]),
+            processor_fee=int(shares["processor"]),
+            creator_net=int(shares["creator"]),
+        )
 
     def reserved(self) -> int:
         """The sum that is promised and not yet given."""
@@ -51,6 +65,9 @@ class Refund(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(PaymentOrder, on_delete=models.PROTECT, related_name="refunds")
     amount = models.BigIntegerField()
+    creator_share = models.BigIntegerField(null=True)
+    platform_share = models.BigIntegerField(null=True)
+    processor_share = models.BigIntegerField(null=True)
     reason = models.CharField(max_length=30, choices=Reason.choices)
     source = models.CharField(max_length=10, choices=Source.choices)
     revoke_access = models.BooleanField()
@@ -68,6 +85,20 @@ class Refund(models.Model):
         ordering: ClassVar = ["-created_at", "-id"]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="a_refund_is_positive"),
+            models.CheckConstraint(
+                condition=Q(
+                    status="succeeded",
+                    creator_share__isnull=False,
+                    platform_share__isnull=False,
+                    processor_share__isnull=False,
+                    amount=F("creator_share") + F("platform_share") + F("processor_share"),
+                    creator_share__gte=0,
+                    platform_share__gte=0,
+                    processor_share__gte=0,
+                )
+                | ~Q(status="succeeded"),
+                name="what_went_back_was_shared_out",
+            ),
             models.UniqueConstraint(
                 fields=["order", "reason"],
                 condition=Q(source="system"),
@@ -93,3 +124,12 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return f"refund {self.amount} {self.status}"
+
+    @property
+    def shares(self) -> Split:
+        """Whose money it was, once it has been given back."""
+        return Split(
+            platform_fee=self.platform_share or 0,
+            processor_fee=self.processor_share or 0,
+            creator_net=self.creator_share or 0,
+        )

@@ -37,6 +37,32 @@ class SandboxCharge(models.Model):
         return f"{self.gateway_payment_id} {self.status}"
 
 
+class SandboxDispute(models.Model):
+    """A charge that the sandbox's cardholder contests."""
+
+    class Status(models.TextChoices):
+        NEEDS_RESPONSE = "needs_response", "needs a response"
+        UNDER_REVIEW = "under_review", "under review"
+        WON = "won", "won"
+        LOST = "lost", "lost"
+
+    gateway_dispute_id = models.CharField(primary_key=True, max_length=60)
+    charge = models.ForeignKey(SandboxCharge, on_delete=models.PROTECT, related_name="disputes")
+    amount = models.BigIntegerField()
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.NEEDS_RESPONSE)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="a_sandbox_dispute_is_positive"),
+            known("status", ["needs_response", "under_review", "won", "lost"], "sandbox_dispute_status_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gateway_dispute_id} {self.status}"
+
+
 class SandboxRefund(models.Model):
     """What the sandbox gave back for one idempotency key."""
 

@@ -9,6 +9,7 @@ CHARGE = "payments.tasks.charge_order"
 CONFIRM = "payments.tasks.confirm_order"
 VOID = "payments.tasks.void_attempt"
 REFUND = "payments.tasks.send_refund"
+HANDLE = "payments.tasks.handle_gateway_event"
 REFUND_DUE = "payments.tasks.refund_due"
 
 

@@ -17,6 +17,7 @@ from payments.models.orders import PaymentOrder
 from payments.models.projections import SubscriptionRef
 from payments.models.refunds import Refund
 from payments.services.background import CHARGE, soon
+from payments.services.dunning import fail_or_wait, retry_now
 from payments.services.offers import NOTHING_HEARD
 from payments.services.orders import close_order, new_order
 from payments.services.refunds import give_back_rest, refund_on_request
@@ -44,6 +45,7 @@ class CycleCharge:
     """Charge this cycle, once; the initial cycle has no period until it is paid."""
 
     billing_request_id: UUID
+    reason: str | None
     cycle_number: int
     period_start: datetime | None
     period_end: datetime | None
@@ -92,6 +94,21 @@ def follow_subscription(
         bill(ref, fact=fact, charge=charge)
     if refund is not None:
         refund_on_request(payment_id=refund.payment_id, amount=refund.amount, reason=refund.reason)
+    return ref
+
+
+@transaction.atomic
+def retry_subscription(*, fact: SubscriptionFact, charge: CycleCharge | None = None) -> SubscriptionRef:
+    """Charge a declined cycle now, with the method that the request names or again with the one it has."""
+    ref = follow_subscription(fact=fact, charge=charge)
+    if ref.is_over:
+        return ref
+    orders = PaymentOrder.objects.filter(kind=PaymentOrder.Kind.SUBSCRIPTION, reference_id=ref.subscription_id)
+    asked_before = orders.waiting_for_retry().filter(method_sequence__lt=fact.sequence)
+    for order in asked_before.order_by("pk").select_for_update():
+        order.method_sequence = fact.sequence
+        order.save(update_fields=["method_sequence"])
+        retry_now(order, method=usable_method(ref, charge) if charge else None)
     return ref
 
 
@@ -163,7 +180,7 @@ def bill(ref: SubscriptionRef, *, fact: SubscriptionFact, charge: CycleCharge) -
     if charge.expires_at <= timezone.now():
         close_order(order, status=Status.EXPIRED, failure_code="expired")
     elif method is None:
-        close_order(order, status=Status.FAILED, failure_code="invalid_method", decline_type="hard")
+        fail_or_wait(order, failure_code="invalid_method", decline_type="hard")
     elif not (is_active(ref.subscriber_id) and is_active(ref.creator_id)):
         close_order(order, status=Status.CANCELLED, failure_code="voided")
     else:
@@ -185,6 +202,11 @@ def order_for(
         expires_at=charge.expires_at,
     )
     order.billing_request_id = charge.billing_request_id
+    order.billing_reason = charge.reason
+    order.billing_expires_at = charge.expires_at
+    order.method_sequence = fact.sequence
+    if charge.reason in PaymentOrder.DUNNED:
+        order.next_trigger = PaymentOrder.Trigger.RENEWAL
     order.cycle_number = charge.cycle_number
     order.period_start = charge.period_start
     order.period_end = charge.period_end

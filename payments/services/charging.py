@@ -7,6 +7,7 @@ did not come leaves the order `processing`: nothing here guesses.
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypedDict
 from uuid import UUID
 
 from django.db import transaction
@@ -19,9 +20,10 @@ from payments.gateways.base import ActionRequired, Charge, Gateway, GatewayUnava
 from payments.gateways.registry import gateway_named
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.services.background import CONFIRM, soon
+from payments.services.dunning import fail_or_wait
 from payments.services.locking import lock_order
-from payments.services.orders import close_order
 from payments.services.outcomes import record_outcome
+from payments.services.velocity import looks_like_card_testing
 
 STALE_AFTER = timedelta(seconds=60)
 Status = PaymentOrder.Status
@@ -29,8 +31,15 @@ Status = PaymentOrder.Status
 logger = logging.getLogger(__name__)
 
 
+class ChargeNames(TypedDict):
+    """The key of a charge, and what its gateway called it if that is known."""
+
+    key: str
+    gateway_payment_id: str | None
+
+
 def charge(*, order_id: UUID) -> None:
-    """Make the first attempt of a pending order; does nothing when somebody else has."""
+    """Make the next attempt of an order that is due; does nothing when somebody else has."""
     attempt = claim(order_id=order_id)
     if attempt is not None:
         ask(attempt, lambda gateway: gateway.create_payment(charge_of(attempt)))
@@ -40,7 +49,7 @@ def confirm(*, order_id: UUID) -> None:
     """Tell the gateway that the payer has acted."""
     attempt = PaymentAttempt.objects.select_related("order").filter(order_id=order_id).latest("number")
     if attempt.status == PaymentAttempt.Status.PROCESSING and attempt.confirmed_at:
-        ask(attempt, lambda gateway: gateway.confirm(attempt.gateway_idempotency_key))
+        ask(attempt, lambda gateway: gateway.confirm(**names_of(attempt)))
 
 
 def reconcile(*, order_id: UUID) -> None:
@@ -51,15 +60,19 @@ def reconcile(*, order_id: UUID) -> None:
 
 
 def void(*, attempt_id: UUID) -> None:
-    """Call off at the gateway what was cancelled or expired here while it waited for its payer."""
+    """Call off at the gateway what ended here, or what its payer left waiting for too long."""
     attempt = PaymentAttempt.objects.select_related("order").get(pk=attempt_id)
-    if attempt.status == PaymentAttempt.Status.REQUIRES_ACTION and attempt.order.status in PaymentOrder.UNPAID:
-        ask(attempt, lambda gateway: gateway.cancel(attempt.gateway_idempotency_key))
+    order = attempt.order
+    is_left = order.status in PaymentOrder.UNPAID or (
+        order.status == Status.REQUIRES_ACTION and order.is_dunned and is_over(order.expires_at)
+    )
+    if attempt.status == PaymentAttempt.Status.REQUIRES_ACTION and is_left:
+        ask(attempt, lambda gateway: gateway.cancel(**names_of(attempt)))
 
 
 @transaction.atomic
 def claim(*, order_id: UUID) -> PaymentAttempt | None:
-    """Take a pending order for this worker; None when it is not to be charged, or not by us."""
+    """Take an order that is due for this worker; None when it is not to be charged, or not by us."""
     now = timezone.now()
     taken = (
         PaymentOrder.objects.due(now)
@@ -70,11 +83,15 @@ def claim(*, order_id: UUID) -> PaymentAttempt | None:
         return None
     order = PaymentOrder.objects.select_related("payment_method").get(pk=order_id)
     if order.payment_method is None or not order.payment_method.is_usable:
-        close_order(order, status=Status.FAILED, failure_code="invalid_method", decline_type="hard")
+        fail_or_wait(order, failure_code="invalid_method", decline_type="hard")
+        return None
+    if order.next_trigger in PaymentOrder.ON_THE_PAYERS_WORD and looks_like_card_testing(payer_id=order.payer_id):
+        fail_or_wait(order, failure_code="fraud_suspected", decline_type="none")
         return None
     return PaymentAttempt.objects.create(
         order=order,
         number=order.attempt_count,
+        trigger=order.next_trigger,
         gateway_idempotency_key=f"{order.id}:{order.attempt_count}",
     )
 
@@ -110,13 +127,17 @@ def reclaim(*, order_id: UUID) -> PaymentAttempt | None:
 
 def what_became_of(attempt: PaymentAttempt, gateway: Gateway) -> Outcome:
     """The gateway's word on an attempt; what it never saw is asked again under the same key, so it happens once."""
-    key = attempt.gateway_idempotency_key
-    outcome = gateway.retrieve(key)
+    outcome = gateway.retrieve(**names_of(attempt))
     if outcome is None:
         return gateway.create_payment(charge_of(attempt))
     if isinstance(outcome, ActionRequired) and attempt.confirmed_at:
-        return gateway.confirm(key)
+        return gateway.confirm(**names_of(attempt))
     return outcome
+
+
+def names_of(attempt: PaymentAttempt) -> ChargeNames:
+    """How the gateway may find the charge of an attempt."""
+    return {"key": attempt.gateway_idempotency_key, "gateway_payment_id": attempt.order.gateway_payment_id}
 
 
 def ask(attempt: PaymentAttempt, question: Callable[[Gateway], Outcome]) -> None:
@@ -139,6 +160,7 @@ def charge_of(attempt: PaymentAttempt) -> Charge:
         amount=order.amount,
         currency=order.currency,
         token=decrypt(order.payment_method.encrypted_token),
+        payer_is_present=attempt.trigger in PaymentOrder.ON_THE_PAYERS_WORD,
     )
 
 

@@ -11,13 +11,15 @@ from payments.gateways.registry import current_gateway
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentOrder
 from payments.models.projections import SubscriptionRef
+from payments.services.velocity import refuse_card_testing
 
 REENCRYPT_BATCH = 500
 Status = PaymentMethod.Status
 
 
-def describe_token(*, token: str) -> MethodDetails:
-    """Ask the gateway what the token stands for; call it outside a transaction."""
+def describe_token(*, owner_id: UUID, token: str) -> MethodDetails:
+    """Ask the gateway what the token stands for, unless its owner seems to try cards out; not inside a transaction."""
+    refuse_card_testing(payer_id=owner_id)
     try:
         return current_gateway().describe(token)
     except TokenRefusedError as error:
@@ -31,7 +33,7 @@ def add_method(*, owner_id: UUID, token: str, details: MethodDetails) -> Payment
     fresh = PaymentMethod(
         owner_id=owner_id,
         gateway=gateway,
-        encrypted_token=encrypt(token),
+        encrypted_token=encrypt(details.charge_token or token),
         token_fingerprint=fingerprint(token),
         brand=details.brand,
         last4=details.last4,

@@ -8,18 +8,17 @@ from django.utils import timezone
 
 from eventbus.outbox import publish
 from payments.events import PaymentFailed
-from payments.exceptions import InvalidTransitionError, TooManyDeclinesError
+from payments.exceptions import InvalidTransitionError
 from payments.fees import split
 from payments.gateways.registry import current_gateway
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentAttempt, PaymentOrder
-from payments.models.sales import PostPurchase, Sale, Tip
+from payments.models.sales import Sale
 from payments.services.background import VOID, soon
 from payments.services.locking import lock_order
+from payments.services.sales import end_sale
 
 ORDER_LIFETIME = timedelta(hours=1)
-DECLINE_WINDOW = timedelta(hours=1)
-DECLINES_ALLOWED = 5
 
 Status = PaymentOrder.Status
 
@@ -55,14 +54,6 @@ def new_order(
     )
 
 
-def refuse_card_testing(*, payer_id: UUID) -> None:
-    """Stop a payer whose cards keep being declined: that is how stolen numbers are tried out."""
-    since = timezone.now() - DECLINE_WINDOW
-    declined = PaymentAttempt.objects.filter(order__payer_id=payer_id, status="declined", finished_at__gte=since)
-    if declined.count() >= DECLINES_ALLOWED:
-        raise TooManyDeclinesError
-
-
 @transaction.atomic
 def cancel_payment(*, order_id: UUID) -> PaymentOrder:
     """Let the payer call off a payment that no gateway is working on."""
@@ -74,10 +65,18 @@ def cancel_payment(*, order_id: UUID) -> PaymentOrder:
 
 @transaction.atomic
 def expire_order(*, order_id: UUID) -> PaymentOrder:
-    """End an open order whose time is up."""
+    """End an open order whose time is up; a cycle whose payer did not act is called off first, and then tried again."""
     order = lock_order(order_id)
     if order.status not in PaymentOrder.CANCELLABLE or order.expires_at is None or order.expires_at > timezone.now():
         return order
+    if order.status == Status.REQUIRES_ACTION and order.is_dunned:
+        for attempt in order.attempts.filter(status=PaymentAttempt.Status.REQUIRES_ACTION):
+            soon(VOID, attempt.id)
+        return order
+    if order.status == Status.RETRY_SCHEDULED and order.failure_code:
+        return close_order(
+            order, status=Status.FAILED, failure_code=order.failure_code, decline_type=order.decline_type or "none"
+        )
     return close_order(order, status=Status.EXPIRED, failure_code="expired")
 
 
@@ -96,11 +95,3 @@ def close_order(order: PaymentOrder, *, status: Status, failure_code: str, decli
     end_sale(order, status=Sale.Status.FAILED if status == Status.FAILED else Sale.Status.VOID)
     publish(PaymentFailed.of(order, failed_at=timezone.now()))
     return order
-
-
-def end_sale(order: PaymentOrder, *, status: str) -> None:
-    """Tell the tip or purchase of an order what became of it; a subscription's cycle has no row here."""
-    if order.kind == PaymentOrder.Kind.TIP:
-        Tip.objects.filter(order=order).update(status=status)
-    elif order.kind == PaymentOrder.Kind.POST_PURCHASE:
-        PostPurchase.objects.filter(order=order).update(status=status)

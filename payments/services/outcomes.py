@@ -17,6 +17,8 @@ from payments.models.projections import PostOffer, SubscriptionRef
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase, Sale, Tip
 from payments.services.background import VOID, soon
+from payments.services.dunning import fail_or_wait
+from payments.services.ledger import book_capture
 from payments.services.locking import lock_order
 from payments.services.orders import close_order
 from payments.services.refunds import give_back_rest
@@ -52,13 +54,13 @@ def record_outcome(*, attempt_id: UUID, outcome: Outcome) -> PaymentOrder:
             capture(order, attempt, outcome)
         case Declined():
             decline(order, attempt, outcome)
-        case ActionRequired():
+        case ActionRequired() if attempt.status != PaymentAttempt.Status.REQUIRES_ACTION:
             wait_for_payer(order, attempt, outcome)
         case Voided():
             finish(attempt, status=PaymentAttempt.Status.CANCELLED)
             if order.status in PaymentOrder.OPEN:
-                close_order(order, status=Status.CANCELLED, failure_code="voided")
-        case StillProcessing():
+                end_without_money(order)
+        case ActionRequired() | StillProcessing():
             pass
     return order
 
@@ -79,6 +81,7 @@ def capture(order: PaymentOrder, attempt: PaymentAttempt, captured: Captured) ->
     order.completed_at = timezone.now()
     order.sequence += 1
     order.save(update_fields=CAPTURE_FIELDS)
+    book_capture(order)
     publish(PaymentCompleted.of(order, attempt_number=attempt.number))
     if not order.captured_late:
         deliver_sale(order)
@@ -123,7 +126,16 @@ def decline(order: PaymentOrder, attempt: PaymentAttempt, declined: Declined) ->
     if declined.decline_type == "hard" and order.payment_method_id:
         PaymentMethod.objects.filter(pk=order.payment_method_id, status="active").update(status="invalid")
     if order.status in PaymentOrder.OPEN:
-        close_order(order, status=Status.FAILED, failure_code=declined.failure_code, decline_type=declined.decline_type)
+        fail_or_wait(order, failure_code=declined.failure_code, decline_type=declined.decline_type)
+
+
+def end_without_money(order: PaymentOrder) -> None:
+    """The attempt was called off: a cycle whose payer did not act in time is tried again, anything else is over."""
+    if order.is_dunned:
+        waited = order.status == Status.REQUIRES_ACTION
+        fail_or_wait(order, failure_code="authentication_required" if waited else "voided", decline_type="soft")
+    else:
+        close_order(order, status=Status.CANCELLED, failure_code="voided")
 
 
 def wait_for_payer(order: PaymentOrder, attempt: PaymentAttempt, wanted: ActionRequired) -> None:
@@ -139,6 +151,8 @@ def wait_for_payer(order: PaymentOrder, attempt: PaymentAttempt, wanted: ActionR
     order.gateway_payment_id = wanted.gateway_payment_id
     order.lock_acquired_at = None
     order.expires_at = timezone.now() + TIME_TO_ACT
+    if order.billing_expires_at:
+        order.expires_at = min(order.expires_at, order.billing_expires_at)
     order.save(update_fields=["status", "next_action", "gateway_payment_id", "lock_acquired_at", "expires_at"])
 
 

@@ -22,7 +22,8 @@ from payments.models.projections import PostOffer, SubscriptionRef
 from payments.models.sales import PostPurchase, Sale
 from payments.services.background import CHARGE, soon
 from payments.services.methods import method_to_charge
-from payments.services.orders import ORDER_LIFETIME, new_order, refuse_card_testing
+from payments.services.orders import ORDER_LIFETIME, new_order
+from payments.services.velocity import refuse_card_testing
 
 
 @transaction.atomic

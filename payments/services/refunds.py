@@ -14,20 +14,25 @@ from eventbus.outbox import publish
 from payments.events import PaymentRefunded
 from payments.exceptions import (
     AlreadyRefundedError,
+    DisputedError,
     InvalidTransitionError,
     OutsideRefundWindowError,
     RefundExceedsBalanceError,
     UnknownPaymentError,
 )
+from payments.fees import share_out
 from payments.gateways.base import GatewayUnavailableError, Refunded, RefundRefused, Reversal
 from payments.gateways.registry import gateway_named
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.refunds import Refund
-from payments.models.sales import PostPurchase, Sale, Tip
 from payments.services.background import REFUND, REFUND_DUE, soon
+from payments.services.balances import left_of, remaining_of, settled_status
+from payments.services.ledger import book_refund
 from payments.services.locking import lock_order
+from payments.services.sales import take_back
 
 STALE_AFTER = timedelta(seconds=60)
+SHARE_FIELDS = ["creator_share", "platform_share", "processor_share"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +43,19 @@ def refund_payment(
     order_id: UUID,
     amount: int | None,
     reason: str,
-    revoke_access: bool,
+    revoke_access: bool | None,
     source: str,
     requested_by: UUID | None = None,
 ) -> Refund:
-    """Promise the payer this amount back, or all that is left when none is named."""
+    """Promise the payer this amount back, or all that is left when none is named.
+
+    When nothing is said of access, it goes with the last of the money.
+    """
     order = lock_order(order_id)
     if not order.is_captured:
         raise InvalidTransitionError(f"A payment that is {order.status} has nothing to give back")
+    if order.status == PaymentOrder.Status.DISPUTED:
+        raise DisputedError
     remaining = remaining_of(order)
     if remaining == 0:
         raise AlreadyRefundedError
@@ -53,11 +63,12 @@ def refund_payment(
         raise RefundExceedsBalanceError(f"{remaining} minor units of {order.currency} are left")
     if source == Refund.Source.PAYEE and is_past_window(order):
         raise OutsideRefundWindowError
+    amount = remaining if amount is None else amount
     return promise(
         order,
-        amount=remaining if amount is None else amount,
+        amount=amount,
         reason=reason,
-        revoke_access=revoke_access,
+        revoke_access=amount == remaining if revoke_access is None else revoke_access,
         source=source,
         requested_by=requested_by,
     )
@@ -74,7 +85,13 @@ def refund_on_request(*, payment_id: UUID, amount: int | None, reason: str) -> N
 
 
 def give_back_rest(order: PaymentOrder, *, reason: str, revoke_access: bool, at_most: int | None = None) -> None:
-    """Give back what is left of a locked order, once for one reason; nothing left is nothing to do."""
+    """Give back what is left of a locked order, once for one reason; nothing left is nothing to do.
+
+    While it is disputed the bank decides, and the gateway would refuse.
+    """
+    if order.status == PaymentOrder.Status.DISPUTED:
+        logger.warning("Payment %s is disputed: not given back as %s", order.id, reason)
+        return
     remaining = remaining_of(order)
     amount = remaining if at_most is None else min(at_most, remaining)
     if amount > 0:
@@ -151,25 +168,24 @@ def record_refund(*, refund_id: UUID, answer: Refunded | RefundRefused) -> Refun
         refund.save(update_fields=["status", "refusal", "finished_at"])
         return refund
     refund.status, refund.gateway_refund_id = Refund.Status.SUCCEEDED, answer.gateway_refund_id
-    refund.save(update_fields=["status", "gateway_refund_id", "finished_at"])
+    share_refund(order, refund)
+    refund.save(update_fields=["status", "gateway_refund_id", "finished_at", *SHARE_FIELDS])
+    book_refund(order, refund)
     order.refunded_amount += refund.amount
-    is_full = order.refunded_amount == order.amount
-    order.status = PaymentOrder.Status.REFUNDED if is_full else PaymentOrder.Status.PARTIALLY_REFUNDED
+    order.status = settled_status(order)
     order.sequence += 1
     order.save(update_fields=["refunded_amount", "status", "sequence"])
-    take_back(order, refund, is_full=is_full)
+    take_back(order, refund)
     publish(PaymentRefunded.of(refund, order=order, refunded_at=refund.finished_at))
     return refund
 
 
-def take_back(order: PaymentOrder, refund: Refund, *, is_full: bool) -> None:
-    """Take from the sale what its refund says: a bought post goes only with `revoke_access`."""
-    if order.kind == PaymentOrder.Kind.TIP and is_full:
-        Tip.objects.filter(order=order, status="completed").update(status=Sale.Status.REFUNDED)
-    if order.kind == PaymentOrder.Kind.POST_PURCHASE and refund.revoke_access:
-        PostPurchase.objects.filter(order=order, status="completed").update(
-            status=Sale.Status.REFUNDED, revoked_at=refund.finished_at
-        )
+def share_refund(order: PaymentOrder, refund: Refund) -> None:
+    """Say whose money the refund is: of each part in proportion to what is left of it."""
+    shares = share_out(refund.amount, left=left_of(order))
+    refund.creator_share = shares.creator_net
+    refund.platform_share = shares.platform_fee
+    refund.processor_share = shares.processor_fee
 
 
 def reversal_of(refund: Refund) -> Reversal:
@@ -183,11 +199,6 @@ def reversal_of(refund: Refund) -> Reversal:
         amount=refund.amount,
         currency=order.currency,
     )
-
-
-def remaining_of(order: PaymentOrder) -> int:
-    """What is neither given back nor promised of a locked order."""
-    return order.amount - order.refunded_amount - order.refunds.reserved()
 
 
 def is_past_window(order: PaymentOrder) -> bool:

@@ -14,7 +14,8 @@ from payments.models.projections import PostOffer
 from payments.models.sales import Tip
 from payments.services.background import CHARGE, soon
 from payments.services.methods import method_to_charge
-from payments.services.orders import ORDER_LIFETIME, new_order, refuse_card_testing
+from payments.services.orders import ORDER_LIFETIME, new_order
+from payments.services.velocity import refuse_card_testing
 
 
 @transaction.atomic

@@ -5,8 +5,10 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from subscriptions.models.subscriptions import Subscription
+from subscriptions.models.tiers import TierPrice
 
 
 class ReceivedPayment(models.Model):
@@ -40,6 +42,95 @@ class ReceivedPayment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} {self.id}"
+
+
+class RequestedPayment(models.Model):
+    """Money that payments was asked for, by the id of the billing request; at most one awaits its answer."""
+
+    class State(models.TextChoices):
+        OPEN = "open", "awaited"
+        PAID = "paid", "paid"
+        FAILED = "failed", "failed for good"
+        WITHDRAWN = "withdrawn", "asked for no longer"
+
+    class Reason(models.TextChoices):
+        INITIAL = "initial", "the first cycle"
+        RENEWAL = "renewal", "the next cycle"
+        TRIAL_CONVERSION = "trial_conversion", "the first cycle after a trial"
+        PRORATION = "proration", "a change within a cycle"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="requested_payments")
+    reason = models.CharField(max_length=20, choices=Reason.choices)
+    cycle_number = models.PositiveIntegerField()
+    price = models.ForeignKey(TierPrice, on_delete=models.PROTECT, related_name="requested_payments")
+    amount = models.PositiveBigIntegerField()
+    currency = models.CharField(max_length=3)
+    period_start = models.DateTimeField(null=True)
+    period_end = models.DateTimeField(null=True)
+    due_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    asked_at = models.DateTimeField(default=timezone.now, editable=False)
+    answered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-asked_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["subscription"], condition=Q(state="open"), name="one_payment_is_awaited_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=("open", "paid", "failed", "withdrawn")), name="requested_payment_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open", answered_at__isnull=True) | (~Q(state="open") & Q(answered_at__isnull=False)),
+                name="what_is_awaited_has_no_answer",
+            ),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="nothing_is_not_asked_for"),
+            models.CheckConstraint(
+                condition=Q(reason="initial", period_start__isnull=True, period_end__isnull=True)
+                | (~Q(reason="initial") & Q(period_end__gt=F("period_start"))),
+                name="only_a_first_payment_has_no_period_yet",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["subscription", "-asked_at"], name="requests_newest_first")]
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.cycle_number}: {self.state}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its answer is awaited."""
+        return self.state == self.State.OPEN
+
+    @property
+    def is_proration(self) -> bool:
+        """Whether it pays a change within a cycle."""
+        return self.reason == self.Reason.PRORATION
+
+    def answer(self, state: str) -> None:
+        """Note what became of it."""
+        self.state = state
+        self.answered_at = timezone.now()
+
+
+class TrialUse(models.Model):
+    """That a fan has tried a creator's work for nothing; once, for ever, whatever becomes of the subscription."""
+
+    subscriber_id = models.UUIDField()
+    creator_id = models.UUIDField()
+    subscription = models.OneToOneField(Subscription, on_delete=models.PROTECT, related_name="trial_use")
+    used_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-used_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["subscriber_id", "creator_id"], name="one_trial_per_creator_for_ever"),
+        ]
+
+    def __str__(self) -> str:
+        return f"trial of {self.subscription_id}"
 
 
 class SubscriptionPeriod(models.Model):

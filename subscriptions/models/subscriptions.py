@@ -1,18 +1,21 @@
 """What is between a fan and a creator, and where it stands."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from django.db import models
-from django.db.models import F, Q
+from django.db import connection, models
+from django.db.models import F, FilteredRelation, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from subscriptions.exceptions import InvalidTransitionError
 from subscriptions.models.tiers import Interval, Tier, TierPrice
+from subscriptions.models.transitions import OnlyTransitions
 from subscriptions.periods import anchor_day_of, period_end
-from subscriptions.states import LIVE, RUNNING, TERMINAL
+from subscriptions.states import BEGINNINGS, LIVE, RUNNING, TERMINAL, TRANSITIONS
+from subscriptions.timing import PATIENCE, renewal_lead
 
 
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
@@ -44,7 +47,46 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
 
     def ending_by(self, now: datetime) -> Self:
         """Subscriptions whose scheduled cancellation is due."""
-        return self.filter(status__in=RUNNING, cancel_at_period_end=True, next_action_at__lte=now)
+        return self.filter(
+            status__in=RUNNING, cancel_at_period_end=True, next_action_at__lte=now, current_period_end__lte=now
+        )
+
+    def renewable_by(self, now: datetime) -> Self:
+        """Subscriptions whose next period is to be asked for, longest due first."""
+        return (
+            self._with_awaited()
+            .filter(status__in=("trialing", "active"), cancel_at_period_end=False, next_action_at__lte=now)
+            .filter(awaited__isnull=True)
+            .order_by("next_action_at")
+        )
+
+    def given_up_by(self, now: datetime) -> Self:
+        """Subscriptions that waited long enough for an answer or, past due, for another way to pay."""
+        return (
+            self._with_awaited()
+            .filter(status__in=RUNNING, next_action_at__lte=now)
+            .filter(Q(awaited__isnull=False) | Q(status="past_due", cancel_at_period_end=False))
+        )
+
+    def write_each(self, rows: Sequence["Subscription"], fields: Iterable[str]) -> None:
+        """Write the fields of many rows with one statement: bulk_update's CASE costs the square of their number."""
+        named: list[Any] = [self.model._meta.get_field(name) for name in ("id", *fields)]
+        columns = [connection.ops.quote_name(field.column) for field in named]
+        arrays = [[field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows] for field in named]
+        types = ", ".join(f"%s::{field.db_type(connection)}[]" for field in named)
+        changes = ", ".join(f"{column} = new.{column}" for column in columns[1:])
+        table = connection.ops.quote_name(self.model._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {table} SET {changes} FROM unnest({types}) AS new({', '.join(columns)}) "  # noqa: S608 - names
+                f"WHERE {table}.id = new.id",
+                arrays,
+            )
+
+    def _with_awaited(self) -> Self:
+        """Joined with the payment that was asked for and not answered, of which there is at most one."""
+        open_one = Q(requested_payments__state="open")
+        return self.annotate(awaited=FilteredRelation("requested_payments", condition=open_one))
 
 
 class Subscription(models.Model):
@@ -73,14 +115,8 @@ class Subscription(models.Model):
     LIVE = LIVE
     RUNNING = RUNNING
     TERMINAL = TERMINAL
-    TRANSITIONS: ClassVar[dict[str, frozenset[str]]] = {
-        Status.INCOMPLETE: frozenset({Status.ACTIVE, Status.EXPIRED, Status.CANCELLED}),
-        Status.TRIALING: frozenset({Status.ACTIVE, Status.PAST_DUE, Status.EXPIRED, Status.CANCELLED}),
-        Status.ACTIVE: frozenset({Status.ACTIVE, Status.PAST_DUE, Status.EXPIRED, Status.CANCELLED}),
-        Status.PAST_DUE: frozenset({Status.ACTIVE, Status.EXPIRED, Status.CANCELLED}),
-        Status.CANCELLED: frozenset(),
-        Status.EXPIRED: frozenset(),
-    }
+    TRANSITIONS = TRANSITIONS
+    PRICE_FIELDS = ("tier_id", "price_id", "amount", "currency", "interval", "interval_count", "pending_price")
     PERIOD_FIELDS = (
         "status",
         "cycle_number",
@@ -123,6 +159,9 @@ class Subscription(models.Model):
     ended_at = models.DateTimeField(null=True)
     end_reason = models.CharField(max_length=30, choices=EndReason.choices, null=True)
     payment_method_id = models.UUIDField(null=True)
+    pending_price = models.ForeignKey(
+        TierPrice, on_delete=models.PROTECT, null=True, db_index=False, related_name="subscriptions_changing_to"
+    )
     replaces_subscription = models.OneToOneField(
         "self", on_delete=models.PROTECT, null=True, related_name="replaced_by_subscription"
     )
@@ -163,6 +202,12 @@ class Subscription(models.Model):
                 condition=Q(anchor_day__isnull=True) | Q(anchor_day__range=(1, 31)),
                 name="anchor_day_is_a_day_of_a_month",
             ),
+            OnlyTransitions(
+                field="status",
+                beginnings=BEGINNINGS,
+                transitions=TRANSITIONS,
+                name="subscriptions_move_as_the_table_says",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(F("creator_id"), F("created_at").desc(), F("id").desc(), name="subscribers_newest_first"),
@@ -171,6 +216,7 @@ class Subscription(models.Model):
             models.Index(fields=["subscriber_id", "status"], name="subscriptions_by_status"),
             models.Index(fields=["tier", "status"], name="subscriptions_of_a_tier"),
             models.Index(fields=["next_action_at"], condition=Q(status__in=LIVE), name="subscriptions_due"),
+            models.Index(fields=["pending_price"], condition=Q(pending_price__isnull=False), name="changes_to_a_price"),
         ]
 
     def __str__(self) -> str:
@@ -192,17 +238,62 @@ class Subscription(models.Model):
             raise InvalidTransitionError(f"A subscription that is {self.status} cannot become {status}")
         self.status = status
 
-    def start_period(self, *, paid_at: datetime) -> None:
-        """Begin the due cycle: where the last period ended, or, the first time, when the money came."""
+    def take_price(self, price: TierPrice) -> None:
+        """Cost what this price says from now on; a change that waited is done or overtaken."""
+        self.tier_id = price.tier_id
+        self.price = price
+        self.amount, self.currency = price.amount, price.currency
+        self.interval, self.interval_count = price.interval, price.interval_count
+        self.pending_price = None
+
+    def next_period(self, price: TierPrice, *, since: datetime | None = None) -> tuple[datetime, datetime]:
+        """The period that follows the present one, at this price, on the anchor day; without one it starts `since`."""
+        start = self.current_period_end or since
+        assert start is not None
+        return start, period_end(
+            start,
+            interval=price.interval,
+            interval_count=price.interval_count,
+            anchor_day=self.anchor_day or anchor_day_of(start),
+        )
+
+    def start_period(self, start: datetime, end: datetime) -> None:
+        """Begin the due cycle; a period that does not follow the last one, like the first, sets the anchor day."""
         self.move_to(self.Status.ACTIVE)
-        start = self.current_period_end or paid_at
-        self.anchor_day = self.anchor_day or anchor_day_of(start)
-        end = period_end(start, interval=self.interval, interval_count=self.interval_count, anchor_day=self.anchor_day)
+        if self.anchor_day is None or start != self.current_period_end:
+            self.anchor_day = anchor_day_of(start)
         self.cycle_number += 1
         self.current_period_start, self.current_period_end, self.access_until = start, end, end
-        self.started_at = self.started_at or paid_at
+        self.started_at = self.started_at or start
         self.past_due_at = self.grace_until = None
-        self.next_action_at = end if self.cancel_at_period_end else None
+        self.plan()
+
+    def start_trial(self, start: datetime, end: datetime) -> None:
+        """Let the fan in for a while; the first cycle begins where the trial ends."""
+        self.status = self.Status.TRIALING
+        self.current_period_start, self.current_period_end = start, end
+        self.trial_end_at = self.access_until = end
+        self.started_at = start
+        self.plan()
+
+    def fall_past_due(self, *, since: datetime, until: datetime) -> None:
+        """Have access until then and no longer, unless the due cycle is paid."""
+        self.move_to(self.Status.PAST_DUE)
+        self.past_due_at = since
+        self.grace_until = self.access_until = until
+
+    def plan(self, *, request_expires_at: datetime | None = None) -> None:
+        """Say when the clock looks again: for the answer to what was asked, at the end, or for the next period."""
+        moments: list[datetime | None] = []
+        if request_expires_at is not None:
+            moments.append(request_expires_at + PATIENCE)
+        elif self.status == self.Status.PAST_DUE:
+            moments.append(self.grace_until)
+        if self.cancel_at_period_end:
+            moments.append(self.current_period_end)
+        elif not moments and self.current_period_end is not None:
+            moments.append(self.current_period_end - renewal_lead())
+        self.next_action_at = min((moment for moment in moments if moment is not None), default=None)
 
     def end(self, status: str, *, reason: str, at: datetime) -> None:
         """Be over, and let nobody look any longer."""

@@ -9,9 +9,12 @@ from subscriptions.events import CancelledBy, CancelMode, CancelReason, Change, 
 from subscriptions.exceptions import CancelNotAllowedError, InvalidTransitionError, NotCancellingError
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_cancellation, write_update
+from subscriptions.services.locking import has_time_left
+from subscriptions.services.requests import Reason, awaited_by, withdraw
 
 REQUEST_FIELDS = ("cancel_requested_at", "cancelled_by", "cancel_reason", "cancel_comment")
-SCHEDULE_FIELDS = ("cancel_at_period_end", "next_action_at", *REQUEST_FIELDS)
+SCHEDULE_FIELDS = ("cancel_at_period_end", "access_until", "next_action_at", *REQUEST_FIELDS)
+NEXT_CYCLE = (Reason.RENEWAL, Reason.TRIAL_CONVERSION)
 END_REASONS = {
     CancelledBy.SUBSCRIBER: Subscription.EndReason.SUBSCRIBER_REQUEST,
     CancelledBy.CREATOR: Subscription.EndReason.CREATOR_REQUEST,
@@ -70,25 +73,27 @@ def resume(*, subscription_id: UUID) -> Subscription:
         raise InvalidTransitionError("The period is over")
 
     subscription.cancel_at_period_end = False
-    subscription.next_action_at = None
     subscription.cancel_requested_at = None
     subscription.cancelled_by = subscription.cancel_reason = subscription.cancel_comment = ""
+    plan(subscription)
     write_update(subscription, change=Change.UNCANCELLED, previous_status=subscription.status, fields=SCHEDULE_FIELDS)
     return subscription
 
 
-def has_time_left(subscription: Subscription) -> bool:
-    """Whether a period that was granted is still running."""
-    end = subscription.current_period_end
-    return end is not None and end > timezone.now()
+def plan(subscription: Subscription) -> None:
+    """Say when the clock looks next, with what is still awaited in mind."""
+    awaited = awaited_by(subscription)
+    subscription.plan(request_expires_at=awaited.expires_at if awaited else None)
 
 
 def schedule_end(subscription: Subscription) -> None:
-    """Let the present period run and be the last."""
+    """Let the present period run and be the last; the money of the next is asked for no longer."""
     end = subscription.current_period_end
     assert end is not None
+    withdraw(subscription, *NEXT_CYCLE)
     subscription.cancel_at_period_end = True
-    subscription.next_action_at = end
+    subscription.access_until = end
+    plan(subscription)
     write_cancellation(
         subscription,
         mode=CancelMode.AT_PERIOD_END,

@@ -1,18 +1,16 @@
 """How a subscription begins."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from uuid_utils.compat import uuid7
 
 from accounts.selectors import is_active
 from eventbus.outbox import publish
-from subscriptions.constraints import violated_constraint
+from subscriptions.constraints import refused_by, violated_constraint
 from subscriptions.events import (
-    BillingReason,
     BillingRequest,
     CancelledBy,
     CancelMode,
@@ -25,16 +23,20 @@ from subscriptions.exceptions import (
     OwnTierError,
     PaymentMethodRequiredError,
     PriceChangedError,
-    TierFullError,
     TierNotAvailableError,
+    TrialAlreadyUsedError,
+    TrialNotOfferedError,
 )
-from subscriptions.models.history import SubscriptionPeriod
+from subscriptions.models.history import RequestedPayment, SubscriptionPeriod, TrialUse
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
 from subscriptions.services.changes import remember, write_cancellation
 from subscriptions.services.expiry import end_term, has_lapsed
+from subscriptions.services.places import require_place
+from subscriptions.services.requests import as_told
+from subscriptions.timing import PAYMENT_WINDOW
 
-PAYMENT_WINDOW = timedelta(hours=23)  # as long as a payment may wait for the payer's confirmation
+TRIAL_CONSTRAINT = "one_trial_per_creator_for_ever"
 LIVE_CONSTRAINT = "one_live_subscription_per_creator"
 ROUNDS = 3
 
@@ -46,6 +48,7 @@ class Choice:
     subscriber_id: UUID
     price: TierPrice
     payment_method_id: UUID | None
+    trial_days: int
 
     @property
     def tier(self) -> Tier:
@@ -53,8 +56,8 @@ class Choice:
         return self.price.tier
 
     def is_of(self, subscription: Subscription) -> bool:
-        """Whether that subscription is the same wish, made before."""
-        return subscription.tier_id == self.tier.id and subscription.price_id == self.price.id
+        """Whether that subscription, which awaits its first payment, is the same wish, made before."""
+        return self.trial_days == 0 and subscription.tier_id == self.tier.id and subscription.price_id == self.price.id
 
 
 @transaction.atomic
@@ -66,24 +69,28 @@ def subscribe(
     expected_amount: int,
     expected_currency: str,
     payment_method_id: UUID | None = None,
+    trial: bool | None = None,
 ) -> Subscription:
-    """Begin a subscription: at once when it is free, else as soon as its first payment comes.
+    """Begin a subscription: at once when it is free or on trial, else as soon as its first payment comes.
 
-    Asked again while that payment is awaited, the same choice gives the same subscription; another choice replaces it.
+    `trial` None means as the tier offers: who has had their trial is refused, for they expect to pay nothing today.
+    Asked again while a first payment is awaited, the same choice gives the same subscription; another replaces it.
     """
-    price = TierPrice.objects.select_related("tier").filter(pk=price_id, tier_id=tier_id).first()
-    if price is None or price.tier.is_archived:
-        raise TierNotAvailableError
-    if price.tier.creator_id == subscriber_id:
-        raise OwnTierError
-    if not is_active(price.tier.creator_id):
-        raise TierNotAvailableError
+    price = available_price(tier_id=tier_id, price_id=price_id, subscriber_id=subscriber_id)
     if not price.active or (price.amount, price.currency) != (expected_amount, expected_currency):
         raise PriceChangedError
     if price.amount > 0 and payment_method_id is None:
         raise PaymentMethodRequiredError
+    offered = price.tier.trial_days if price.amount > 0 else 0
+    if trial and not offered:
+        raise TrialNotOfferedError
 
-    choice = Choice(subscriber_id=subscriber_id, price=price, payment_method_id=payment_method_id)
+    choice = Choice(
+        subscriber_id=subscriber_id,
+        price=price,
+        payment_method_id=payment_method_id,
+        trial_days=0 if trial is False else offered,
+    )
     for _ in range(ROUNDS):
         try:
             with transaction.atomic():
@@ -93,6 +100,18 @@ def subscribe(
             if violated_constraint(error) != LIVE_CONSTRAINT:
                 raise
     raise AlreadySubscribedError
+
+
+def available_price(*, tier_id: UUID, price_id: UUID, subscriber_id: UUID) -> TierPrice:
+    """The price, if its tier is one that the subscriber may choose."""
+    price = TierPrice.objects.select_related("tier").filter(pk=price_id, tier_id=tier_id).first()
+    if price is None or price.tier.is_archived:
+        raise TierNotAvailableError
+    if price.tier.creator_id == subscriber_id:
+        raise OwnTierError
+    if not is_active(price.tier.creator_id):
+        raise TierNotAvailableError
+    return price
 
 
 def open_subscription(choice: Choice) -> Subscription:
@@ -134,17 +153,8 @@ def replace(subscription: Subscription) -> None:
     )
 
 
-def require_place(tier: Tier) -> None:
-    """Refuse when a capped tier is full; counting holds the tier, so two cannot take the last place."""
-    if tier.max_subscribers is None:
-        return
-    locked = Tier.objects.select_for_update(no_key=True).get(pk=tier.pk)
-    if locked.max_subscribers is not None and locked.subscriptions.live().count() >= locked.max_subscribers:
-        raise TierFullError
-
-
 def insert(choice: Choice, *, replaces: Subscription | None) -> Subscription:
-    """Write the new subscription and tell the other rooms, with what to charge when it is not free."""
+    """Write the new subscription and tell the other rooms, with what to charge when money is due."""
     now = timezone.now()
     price = choice.price
     subscription = Subscription(
@@ -162,31 +172,51 @@ def insert(choice: Choice, *, replaces: Subscription | None) -> Subscription:
         created_at=now,
         updated_at=now,
     )
+    request = None
     if price.amount == 0:
-        subscription.start_period(paid_at=now)
-        subscription.save(force_insert=True)
-        SubscriptionPeriod.of(subscription, payment=None).save(force_insert=True)
+        begin_free(subscription)
+    elif choice.trial_days:
+        begin_trial(subscription, days=choice.trial_days)
     else:
-        subscription.payment_due_at = subscription.next_action_at = now + PAYMENT_WINDOW
-        subscription.save(force_insert=True)
+        request = begin_unpaid(subscription)
     remember(subscription, change="created", from_status="")
-    publish(SubscriptionCreated.of(subscription, billing_request=initial_request(subscription, now)))
+    publish(SubscriptionCreated.of(subscription, billing_request=request))
     return subscription
 
 
-def initial_request(subscription: Subscription, now: datetime) -> BillingRequest | None:
-    """What payments shall charge for the first cycle; nothing when it is free."""
-    if subscription.payment_due_at is None:
-        return None
-    return BillingRequest(
-        billing_request_id=uuid7(),
-        reason=BillingReason.INITIAL,
+def begin_free(subscription: Subscription) -> None:
+    """Let the fan in for a first period that costs nothing."""
+    subscription.start_period(*subscription.next_period(subscription.price, since=subscription.created_at))
+    subscription.save(force_insert=True)
+    SubscriptionPeriod.of(subscription, payment=None).save(force_insert=True)
+
+
+def begin_trial(subscription: Subscription, *, days: int) -> None:
+    """Let the fan in for as long as the trial lasts; only the constraint knows whether they have had one."""
+    now = subscription.created_at
+    subscription.start_trial(now, now + timedelta(days=days))
+    subscription.save(force_insert=True)
+    use = TrialUse(
+        subscriber_id=subscription.subscriber_id, creator_id=subscription.creator_id, subscription=subscription
+    )
+    with refused_by(TRIAL_CONSTRAINT, TrialAlreadyUsedError):
+        use.save(force_insert=True)
+
+
+def begin_unpaid(subscription: Subscription) -> BillingRequest:
+    """Let the fan wait for the first payment, and say what payments shall charge."""
+    now = subscription.created_at
+    subscription.payment_due_at = subscription.next_action_at = now + PAYMENT_WINDOW
+    subscription.save(force_insert=True)
+    request = RequestedPayment(
+        subscription=subscription,
+        reason=RequestedPayment.Reason.INITIAL,
         cycle_number=subscription.due_cycle,
-        period_start=None,
-        period_end=None,
+        price=subscription.price,
         amount=subscription.amount,
         currency=subscription.currency,
         due_at=now,
-        expires_at=subscription.payment_due_at,
-        payment_method_id=subscription.payment_method_id,
+        expires_at=now + PAYMENT_WINDOW,
     )
+    request.save(force_insert=True)
+    return as_told(request, payment_method_id=subscription.payment_method_id)

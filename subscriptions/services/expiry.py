@@ -9,7 +9,7 @@ from subscriptions.events import CancelledBy, Change
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.cancellation import END_REASONS
 from subscriptions.services.changes import write_update
-from subscriptions.services.payments import expire
+from subscriptions.services.dunning import expire
 
 
 @transaction.atomic
@@ -49,6 +49,8 @@ def end_term(subscription: Subscription) -> None:
     previous_status = subscription.status
     if subscription.cancel_at_period_end:
         status, reason = Subscription.Status.CANCELLED, END_REASONS[CancelledBy(subscription.cancelled_by)]
+    elif previous_status == Subscription.Status.PAST_DUE:
+        status, reason = Subscription.Status.EXPIRED, Subscription.EndReason.PAYMENT_FAILED
     else:
         status, reason = Subscription.Status.EXPIRED, Subscription.EndReason.TERM_ENDED
     subscription.end(status, reason=reason, at=subscription.access_until or timezone.now())

@@ -1,12 +1,11 @@
 """What money, come or gone, does to a subscription."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.selectors import grace_days_of
 from eventbus.exceptions import NotYetError
 from subscriptions.events import (
     CancelledBy,
@@ -17,9 +16,12 @@ from subscriptions.events import (
     RefundReason,
     RefundRequest,
 )
-from subscriptions.models.history import ReceivedPayment, SubscriptionPeriod
+from subscriptions.models.history import ReceivedPayment, RequestedPayment, SubscriptionPeriod
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_cancellation, write_update
+from subscriptions.services.dunning import give_in
+from subscriptions.services.locking import lock
+from subscriptions.services.requests import State, answered_by, note_answer, withdraw
 
 Status = Subscription.Status
 EndReason = Subscription.EndReason
@@ -42,6 +44,7 @@ def activate(
     *,
     subscription_id: UUID,
     payment_id: UUID,
+    billing_request_id: UUID | None = None,
     amount: int,
     currency: str | None,
     cycle: int | None,
@@ -49,63 +52,85 @@ def activate(
 ) -> Subscription:
     """Let the fan in, or keep them in, for the cycle just paid; a payment that pays nothing is given back.
 
-    `cycle` None means the one now due.
+    `cycle` None means the one asked for or, when none was, the one now due.
     """
     subscription = lock(subscription_id)
     payment = heard_of(payment_id, subscription)
     if payment.outcome is not None:
         return subscription
+    request = answered_by(subscription, billing_request_id=billing_request_id, cycle=cycle)
+    if cycle is None and request is not None:
+        cycle = request.cycle_number
     if payment.access_revoked:
-        return settle(subscription, payment, outcome=Outcome.REVOKED)
+        return do_without(subscription, payment, request)
     if subscription.is_ended:
         return refuse(subscription, payment, outcome=Outcome.NOT_PAYABLE)
     if cycle is not None and cycle <= subscription.cycle_number:
         return refuse(subscription, payment, outcome=Outcome.DUPLICATE)
-    if amount < subscription.amount or currency not in (None, subscription.currency):
+    if not is_enough(subscription, request, amount=amount, currency=currency):
         return refuse(subscription, payment, outcome=Outcome.NOT_PAYABLE)
     if cycle is not None and cycle > subscription.due_cycle:
         raise NotYetError(f"Cycle {cycle} was paid, cycle {subscription.due_cycle} of {subscription_id} was not")
+    return grant(subscription, payment, request, paid_at=paid_at)
 
-    previous_status = subscription.status
-    subscription.start_period(paid_at=paid_at)
+
+def is_enough(
+    subscription: Subscription, request: RequestedPayment | None, *, amount: int, currency: str | None
+) -> bool:
+    """Whether the money is what was asked for; a change within a cycle is only for sale while it is asked for."""
+    if request is not None and request.is_proration and not request.is_open:
+        return False
+    owed = request or subscription
+    return amount >= owed.amount and currency in (None, owed.currency)
+
+
+def grant(
+    subscription: Subscription, payment: ReceivedPayment, request: RequestedPayment | None, *, paid_at: datetime
+) -> Subscription:
+    """Begin the cycle that was paid, at the price that was paid, and tell it."""
+    previous_status, previous_tier_id = Status(subscription.status), subscription.tier_id
+    is_change = request is not None and request.price_id != subscription.price_id
+    if request is not None and request.period_start and request.period_end:
+        start, end = request.period_start, request.period_end
+    else:
+        start, end = subscription.next_period(subscription.price, since=paid_at)
+    if request is not None and request.is_proration:
+        cut_short(subscription, at=start)
+    if request is not None and is_change:
+        subscription.take_price(request.price)
+    withdraw_others(subscription, request)
+    subscription.start_period(start, end)
     settle(subscription, payment, outcome=Outcome.GRANTED)
     SubscriptionPeriod.of(subscription, payment=payment).save(force_insert=True)
     write_update(
         subscription,
-        change=CHANGES[Status(previous_status)],
+        change=Change.TIER_CHANGED if is_change else CHANGES[previous_status],
         previous_status=previous_status,
-        fields=Subscription.PERIOD_FIELDS,
+        previous_tier_id=previous_tier_id if is_change else None,
+        fields=(*Subscription.PERIOD_FIELDS, *(Subscription.PRICE_FIELDS if is_change else ())),
     )
     return subscription
 
 
-@transaction.atomic
-def record_failed_payment(
-    *, subscription_id: UUID, cycle: int | None, final: bool, failed_at: datetime
-) -> Subscription:
-    """Give the subscriber grace after a failure that may yet be mended; end the subscription after one that may not."""
-    subscription = lock(subscription_id)
-    if subscription.is_ended:
-        return subscription
-    if not concerns_due_cycle(subscription, cycle=cycle, failed_at=failed_at):
-        return subscription
-    if final:
-        return expire(subscription, at=timezone.now())
-    if Status.PAST_DUE not in Subscription.TRANSITIONS[subscription.status]:
-        return subscription
+def withdraw_others(subscription: Subscription, request: RequestedPayment | None) -> None:
+    """Note which question was answered; any other about the same cycle has become void."""
+    if request is not None:
+        note_answer(request, state=State.PAID)
+    withdraw(subscription)
 
-    previous_status = subscription.status
-    grace = timedelta(days=grace_days_of(subscription.creator_id))
-    subscription.move_to(Status.PAST_DUE)
-    subscription.past_due_at = failed_at
-    subscription.grace_until = (subscription.current_period_end or failed_at) + grace
-    subscription.access_until = subscription.grace_until
-    write_update(
-        subscription,
-        change=Change.PAST_DUE,
-        previous_status=previous_status,
-        fields=("status", "past_due_at", "grace_until", "access_until"),
-    )
+
+def cut_short(subscription: Subscription, *, at: datetime) -> None:
+    """Let the present period end where the paid change begins."""
+    period = subscription.periods.get(cycle_number=subscription.cycle_number)
+    period.period_end = at
+    period.save(update_fields=["period_end"])
+
+
+def do_without(subscription: Subscription, payment: ReceivedPayment, request: RequestedPayment | None) -> Subscription:
+    """Note a payment whose money has gone back already; what waits for it in vain takes it as failed."""
+    settle(subscription, payment, outcome=Outcome.REVOKED)
+    if request is not None and request.is_open and subscription.status in Subscription.RUNNING:
+        give_in(subscription, request, failed_at=timezone.now())
     return subscription
 
 
@@ -130,14 +155,6 @@ def apply_refund(
     period.save(update_fields=["refunded"])
     if revoke_access and not subscription.is_ended and period.cycle_number == subscription.cycle_number:
         revoke(subscription, disputed=disputed)
-    return subscription
-
-
-def lock(subscription_id: UUID) -> Subscription:
-    """The subscription, ours until the transaction ends; raises NotYetError when it is not here (yet)."""
-    subscription = Subscription.objects.select_for_update().filter(pk=subscription_id).first()
-    if subscription is None:
-        raise NotYetError(f"There is no subscription {subscription_id}")
     return subscription
 
 
@@ -172,27 +189,6 @@ def refuse(subscription: Subscription, payment: ReceivedPayment, *, outcome: Out
         fields=(),
         refund_request=RefundRequest(payment_id=payment.pk, reason=REFUND_REASONS[outcome]),
     )
-    return subscription
-
-
-def concerns_due_cycle(subscription: Subscription, *, cycle: int | None, failed_at: datetime) -> bool:
-    """Whether the failure is about the cycle now due.
-
-    A message that names no cycle may be an old one about the cycle that has been paid since, so it counts only when
-    nothing paid was running.
-    """
-    if cycle is not None:
-        return cycle == subscription.due_cycle
-    return subscription.current_period_end is None or failed_at >= subscription.current_period_end
-
-
-def expire(subscription: Subscription, *, at: datetime) -> Subscription:
-    """End a subscription for want of payment."""
-    previous_status = subscription.status
-    unpaid = previous_status == Status.INCOMPLETE
-    reason = EndReason.INITIAL_PAYMENT_FAILED if unpaid else EndReason.PAYMENT_FAILED
-    subscription.end(Status.EXPIRED, reason=reason, at=at)
-    write_update(subscription, change=Change.ENDED, previous_status=previous_status, fields=Subscription.END_FIELDS)
     return subscription
 
 

@@ -47,6 +47,7 @@ class TierChanges(TypedDict, total=False):
     description: str
     benefits: list[str]
     rank: int
+    trial_days: int
     is_public: bool
     max_subscribers: int | None
 
@@ -60,6 +61,7 @@ def create_tier(
     description: str = "",
     benefits: Sequence[str] = (),
     rank: int = 0,
+    trial_days: int = 0,
     is_public: bool = True,
     max_subscribers: int | None = None,
 ) -> Tier:
@@ -73,6 +75,7 @@ def create_tier(
         description=description,
         benefits=list(benefits),
         rank=rank,
+        trial_days=trial_days,
         is_public=is_public,
         max_subscribers=max_subscribers,
     )

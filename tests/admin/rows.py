@@ -30,8 +30,12 @@ from eventbus.models import (
     Replay,
 )
 from eventbus.testing import deliver
+from payments.gateways.sandbox import SandboxGateway
 from payments.models.refunds import Refund
+from payments.models.sandbox import SandboxDispute
+from payments.models.webhooks import GatewayEvent
 from payments.services.charging import charge
+from payments.services.disputes import follow_dispute
 from payments.services.refunds import refund_payment, send_refund
 from subscriptions.models.subscriptions import Subscription
 from tests.accounts.factories import make_creator, make_user
@@ -158,7 +162,7 @@ def make_media():
 def make_payments():
     fan, creator = make_user(), make_creator()
     method, offer = payments.make_method(fan.pk), payments.make_offer(creator.pk)
-    tip = payments.make_tip(fan, creator, method)
+    tip = payments.make_tip(fan, creator, payments.make_method(fan.pk, token="tok_dispute"))
     purchase = payments.make_purchase(fan, offer, method)
     for sale in (tip, purchase):
         charge(order_id=sale.order_id)
@@ -170,11 +174,18 @@ def make_payments():
         source=Refund.Source.STAFF,
     )
     send_refund(refund_id=refund.pk)
+    contested = SandboxGateway().retrieve_dispute(SandboxDispute.objects.latest("created_at").pk)
+    follow_dispute(order_id=tip.order_id, facts=contested)
+    GatewayEvent.objects.create(
+        gateway="sandbox", external_id=f"evt_{next(numbers)}", type="payment.captured", payload={}, livemode=False
+    )
     deliver(payments.SubscriptionStory(fan.pk, creator.pk, method.pk).created(), to="payments")
 
 
 def make_subscriptions():
     active_subscription()
+    subscriptions.choose(subscriptions.make_tier(subscriptions.make_creator(), trial_days=7), subscriptions.make_user())
+    subscriptions.forget_events()
 
 
 def active_subscription() -> Subscription:

@@ -23,6 +23,7 @@ PUBLIC = {
     ("GET", "api/v1/auth/session"),
     ("POST", "api/v1/auth/session"),
     ("DELETE", "api/v1/auth/session"),
+    ("POST", "api/v1/webhooks/<slug:gateway>"),  # the signature is the permission
     ("GET", "api/v1/creators/<str:handle_or_id>"),
     ("GET", "api/v1/creators/<uuid:creator_id>/tiers"),
     ("GET", "api/v1/tiers/<uuid:tier_id>"),

@@ -89,7 +89,7 @@ def test_what_was_missed_is_handled_in_order_and_the_rest_is_skipped(journal: Jo
     assert (replay.state, replay.group) == (Replay.State.DONE, "sample-consumer-group")
     [action] = OperatorAction.objects.all()
     assert (action.action, action.actor, action.reason) == ("replay", "somebody", "lost by a bug")
-    assert action.target == f"replay {replay.pk} to sample-consumer-group: {TOPIC}, sample.tallied from the journal"
+    assert action.target == f"replay {replay.pk} to sample-consumer-group: {TOPIC} from the journal"
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_the_choice_of_a_replay_survives_its_row(journal: JournalWriter) -> None
     replay.refresh_from_db()
 
     assert replay.choice == {
-        "topics": [TOPIC, "sample.tallied"],
+        "topics": [TOPIC],
         "since": "2026-03-01T12:00:00Z",
         "until": None,
         "keys": ["k"],

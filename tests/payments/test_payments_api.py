@@ -189,3 +189,15 @@ def test_nobody_unnamed_sees_money(client, path):
 def test_a_malformed_id_is_not_found(fan, as_user):
     assert as_user(fan).get(f"{PAYMENTS}/not-an-id").status_code == 404
     assert as_user(fan).get(f"{PAYMENTS}/{uuid4()}").status_code == 404
+
+
+def test_the_list_is_walked_by_cursor_whether_narrowed_or_not(as_user, fan, creator, method):
+    tips = [make_tip(fan, creator, method) for _ in range(3)]
+    client, seen, url = as_user(fan), [], "/api/v1/payments?page_size=2"
+    while url:
+        body = client.get(url).json()
+        seen += [payment["id"] for payment in body["results"]]
+        url = body["next"]
+
+    assert seen == [str(tip.order_id) for tip in reversed(tips)]
+    assert client.get("/api/v1/payments", {"page_size": 2, "refrence": "x"}).json()["code"] == "validation_error"

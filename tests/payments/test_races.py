@@ -1,20 +1,33 @@
 """Two at once, forced by a barrier: one effect."""
 
+import json
+import time
+from datetime import timedelta
 from threading import Barrier, Thread
 
 import pytest
+import time_machine
 from django.db import connection
+from django.utils import timezone
 
 from eventbus.testing import deliver
-from payments.exceptions import PurchasePendingError, RefundExceedsBalanceError
-from payments.gateways.sandbox import SandboxGateway
+from payments.exceptions import DisputedError, PurchasePendingError, RefundExceedsBalanceError
+from payments.gateways.base import DisputeFacts
+from payments.gateways.sandbox import SIGNATURE_HEADER, SandboxGateway
+from payments.gateways.signatures import signed
+from payments.models.disputes import Dispute
+from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.refunds import Refund
 from payments.models.sales import PostPurchase
 from payments.models.sandbox import SandboxCharge
+from payments.models.webhooks import GatewayEvent
 from payments.services import purchases
 from payments.services.charging import charge, charge_of, claim, reclaim
+from payments.services.disputes import follow_dispute
+from payments.services.ledger import clear_order
 from payments.services.refunds import refund_payment
+from payments.services.webhooks import handle_event, receive_webhook
 from tests.accounts.factories import make_user
 from tests.payments.factories import PostStory, make_method, make_offer, make_purchase, make_tip
 
@@ -134,6 +147,75 @@ def test_two_partial_refunds_never_exceed_the_payment(fan, offer, method):
 
     assert sorted(type(result) for result in results if isinstance(result, Exception)) == [RefundExceedsBalanceError]
     assert [refund.amount for refund in Refund.objects.all()] == [600]
+
+
+def test_a_refund_beside_a_dispute_never_takes_more_than_was_paid(fan, offer, method):
+    purchase = make_purchase(fan, offer, method)
+    charge(order_id=purchase.order_id)
+    contested = DisputeFacts(
+        gateway_dispute_id="d1", charge_key="", amount=900, currency="USD", status="needs_response"
+    )
+
+    results = all_at_once(
+        [
+            lambda: refund_payment(
+                order_id=purchase.order_id, amount=600, reason="other", revoke_access=False, source="payee"
+            ),
+            lambda: follow_dispute(order_id=purchase.order_id, facts=contested),
+        ]
+    )
+
+    errors = [type(result) for result in results if isinstance(result, Exception)]
+    promised = sum(Refund.objects.values_list("amount", flat=True))
+    assert (errors, promised, Dispute.objects.get().held_amount) in [([], 600, 300), ([DisputedError], 0, 900)]
+
+
+def test_two_captures_open_one_creators_account_between_them(creator):
+    orders = []
+    for _ in range(4):
+        payer = make_user()
+        orders.append(make_tip(payer, creator, make_method(payer.id)).order)
+
+    results = all_at_once([lambda order_id=order.id: charge(order_id=order_id) for order in orders])
+
+    assert results == [None] * 4
+    assert LedgerAccount.objects.filter(kind="creator_pending", owner_id=creator.id).count() == 1
+    assert LedgerEntry.objects.of_creator(creator.id).total() == 4 * 900
+
+
+def test_two_clearings_of_one_payment_are_one(fan, creator, method):
+    order = make_tip(fan, creator, method).order
+    charge(order_id=order.id)
+
+    with time_machine.travel(timezone.now() + timedelta(days=8)):
+        results = at_once(lambda: clear_order(order_id=order.id), times=3)
+
+    assert [type(result) for result in results] == [PaymentOrder] * 3
+    assert LedgerTransaction.objects.filter(kind="clearing").count() == 1
+
+
+def test_one_webhook_sent_twice_at_once_is_stored_and_handled_once(*, fan, creator, method, settings, monkeypatch):
+    settings.SANDBOX_WEBHOOK_SECRETS = ["whsec"]
+    order = make_tip(fan, creator, method).order
+    charge(order_id=order.id)
+    raw = json.dumps({"id": "evt_1", "type": "payment.captured", "livemode": False, "data": {"key": f"{order.id}:1"}})
+    headers = {SIGNATURE_HEADER: signed(raw.encode(), secret="whsec", at=int(time.time()))}
+    asked = []
+    retrieve = SandboxGateway.retrieve
+
+    def counted(gateway, key, **named):
+        asked.append(key)
+        return retrieve(gateway, key, **named)
+
+    monkeypatch.setattr(SandboxGateway, "retrieve", counted)
+
+    stored = at_once(lambda: receive_webhook(gateway="sandbox", raw=raw.encode(), headers=headers), times=3)
+    event = GatewayEvent.objects.get()
+    at_once(lambda: handle_event(event_id=event.id), times=3)
+
+    event.refresh_from_db()
+    assert sorted(stored) == [False, False, True]
+    assert (asked, event.attempts, event.last_error) == ([f"{order.id}:1"], 1, "")
 
 
 def test_a_deletion_and_captures_at_once_end_cancelled_or_refunded_without_deadlock(creator):

@@ -154,3 +154,29 @@ def test_the_database_refuses_more_back_than_came(bought):
 
     with pytest.raises(IntegrityError, match="refunds_fit"), transaction.atomic():
         bought.order.save(update_fields=["refunded_amount"])
+
+
+@pytest.mark.parametrize(
+    ("amount", "said", "revoked"),
+    [(None, None, True), (900, None, True), (300, None, False), (300, True, True), (None, False, False)],
+)
+def test_access_goes_with_the_last_of_the_money_unless_somebody_says_otherwise(
+    bought, background, amount, said, revoked
+):
+    with background():
+        refund = give_back(bought, amount, revoke_access=said)
+
+    bought.refresh_from_db()
+    assert (refund.revoke_access, bought.status == "refunded") == (revoked, revoked)
+    assert [event.revoke_access for event in published(PaymentRefunded)] == [revoked]
+
+
+def test_the_rest_of_a_payment_takes_the_access_with_it(bought, background):
+    with background():
+        give_back(bought, 300, revoke_access=None)
+    with background():
+        give_back(bought, 600, revoke_access=None)
+
+    bought.refresh_from_db()
+    assert bought.status == "refunded"
+    assert [event.revoke_access for event in published(PaymentRefunded)] == [False, True]

@@ -1,6 +1,6 @@
 """What a completed payment does: the fan comes in, or stays in, once for each cycle paid."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import msgspec
@@ -29,7 +29,7 @@ def test_the_first_payment_starts_the_period_when_the_money_came(incomplete):
     assert incomplete.started_at == PAID_AT
     assert (incomplete.current_period_start, incomplete.current_period_end) == (PAID_AT, FEBRUARY)
     assert incomplete.access_until == FEBRUARY
-    assert incomplete.next_action_at is None
+    assert incomplete.next_action_at == FEBRUARY - timedelta(hours=1)
 
 
 def test_the_other_rooms_are_told_with_a_snapshot(incomplete):

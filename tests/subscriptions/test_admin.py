@@ -2,16 +2,31 @@
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from accounts.models import User
-from eventbus.testing import published
-from subscriptions.events import CancelledBy, SubscriptionCancelled, TierUpdated
-from subscriptions.models.history import ReceivedPayment, SubscriptionPeriod, SubscriptionTransition
+from eventbus.testing import deliver, published
+from subscriptions.events import (
+    CancelledBy,
+    CancelMode,
+    Change,
+    SubscriptionCancelled,
+    SubscriptionUpdated,
+    TierUpdated,
+)
+from subscriptions.models.history import (
+    ReceivedPayment,
+    RequestedPayment,
+    SubscriptionPeriod,
+    SubscriptionTransition,
+)
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier, TierPrice
+from subscriptions.services.cancellation import cancel
+from tests.subscriptions.factories import failed
 
-MODELS = [Tier, TierPrice, Subscription, SubscriptionPeriod, ReceivedPayment, SubscriptionTransition]
+MODELS = [Tier, TierPrice, Subscription, SubscriptionPeriod, RequestedPayment, ReceivedPayment, SubscriptionTransition]
 
 
 @pytest.fixture
@@ -61,3 +76,42 @@ def test_archiving_goes_through_the_service_and_a_refusal_is_told(staff, tier):
     assert tier.status == Tier.Status.ARCHIVED
     assert len(published(TierUpdated)) == 1
     assert "The tier is archived" in refused.content.decode()
+
+
+def test_the_whole_story_is_on_one_page(staff, active, fan):
+    cancel(subscription_id=active.id, cancelled_by=CancelledBy.SUBSCRIBER, mode=CancelMode.AT_PERIOD_END)
+    SubscriptionTransition.objects.filter(sequence=3).update(actor=str(fan.pk), causation_event_id="an-event")
+    page = staff.get(url(Subscription, "change", active.pk)).content.decode()
+
+    payment = ReceivedPayment.objects.get()
+    assert f"/admin/payments/paymentorder/{payment.pk}/change/" in page
+    assert [change in page for change in ("created", "activated", "cancel_scheduled")] == [True] * 3
+    assert str(RequestedPayment.objects.get().pk) in page
+    assert f"/admin/accounts/user/{fan.pk}/change/" in page
+    assert "/admin/eventbus/inboxevent/?q=an-event" in page
+    assert f"/admin/eventbus/parkedevent/?q={active.pk}" in page
+
+
+def test_taking_a_cancellation_back_goes_through_the_service_and_is_remembered(staff, active):
+    cancel(subscription_id=active.id, cancelled_by=CancelledBy.SUBSCRIBER, mode=CancelMode.AT_PERIOD_END)
+    chosen = {"action": "resume", "_selected_action": [str(active.pk)]}
+    asked = staff.post(url(Subscription, "changelist"), chosen)
+    assert Subscription.objects.get().cancel_at_period_end is True
+    staff.post(url(Subscription, "changelist"), {**chosen, "confirmed": "yes", "reason": "A mistake, says the fan"})
+
+    assert asked.templates[0].name == "eventbus/confirm_action.html"
+    assert Subscription.objects.get().cancel_at_period_end is False
+    assert LogEntry.objects.get().change_message == "Goes on: A mistake, says the fan"
+    step = SubscriptionTransition.objects.get(change="uncancelled")
+    assert step.actor == str(User.objects.get(is_staff=True).pk)
+
+
+def test_a_payment_is_tried_again_only_where_it_is_past_due(staff, active):
+    chosen = {"action": "retry_payment", "_selected_action": [str(active.pk)], "confirmed": "yes", "reason": "Asked"}
+    refused = staff.post(url(Subscription, "changelist"), chosen, follow=True)
+    assert "No payment of the subscription is past due" in refused.content.decode()
+    deliver(failed(active, final=False, failed_at=active.current_period_end))
+    staff.post(url(Subscription, "changelist"), chosen)
+
+    assert published(SubscriptionUpdated)[-1].change is Change.PAYMENT_METHOD_UPDATED
+    assert LogEntry.objects.count() == 1

@@ -4,15 +4,27 @@ from collections.abc import Callable
 from threading import Barrier, Thread, get_ident
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 
+from eventbus.testing import published
+from subscriptions.events import CancelledBy, CancelMode, SubscriptionCancelled, SubscriptionUpdated
 from subscriptions.exceptions import AlreadySubscribedError, TierFullError, TooManyTiersError
-from subscriptions.models.history import SubscriptionPeriod
+from subscriptions.models.history import RequestedPayment, SubscriptionPeriod
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier
-from subscriptions.services import checkout
+from subscriptions.services import checkout, renewal
 from subscriptions.services import tiers as tier_services
-from tests.subscriptions.factories import choose, make_creator, make_tier, make_user, monthly
+from subscriptions.services.cancellation import cancel
+from tests.subscriptions.factories import (
+    choose,
+    forget_events,
+    make_active,
+    make_creator,
+    make_tier,
+    make_user,
+    monthly,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,6 +108,72 @@ def test_two_fans_cannot_take_the_last_place(meet):
 
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Subscription", TierFullError.__name__]
     assert Subscription.objects.count() == 1
+
+
+@pytest.fixture
+def due():
+    """Six subscriptions whose renewal is due."""
+    tier = make_tier(make_creator())
+    now = timezone.now()
+    made = [make_active(tier, make_user(), paid_at=now) for _ in range(6)]
+    Subscription.objects.update(next_action_at=now)
+    forget_events()
+    return made
+
+
+def test_two_schedulers_ask_once_for_each_renewal(due, meet, monkeypatch):
+    monkeypatch.setattr(renewal, "BATCH", 3)
+    meet(renewal, "renew")  # both hold a batch before either writes
+    counts = at_once(renewal.renew_batch, renewal.renew_batch)
+
+    assert counts == [3, 3]
+    asked = [event.subscription_id for event in published(SubscriptionUpdated)]
+    assert sorted(asked) == sorted(each.pk for each in due)
+    assert RequestedPayment.objects.filter(state="open").count() == 6
+
+
+def test_a_scheduler_passes_over_what_another_holds(due):
+    barrier = Barrier(2)
+
+    def hold_all_while_the_other_looks():
+        with transaction.atomic():
+            assert renewal.renew_batch() == 6
+            barrier.wait(timeout=10)
+            barrier.wait(timeout=10)
+
+    def look():
+        barrier.wait(timeout=10)
+        found = renewal.renew_batch()
+        barrier.wait(timeout=10)
+        return found
+
+    assert at_once(hold_all_while_the_other_looks, look) == [None, 0]
+    assert len(published(SubscriptionUpdated)) == 6
+
+
+def test_h18_of_a_cancellation_and_a_renewal_at_once_the_cancellation_holds(due):
+    [subscription, *_] = due
+    barrier = Barrier(2)
+
+    def renew():
+        barrier.wait(timeout=10)
+        return renewal.renew_batch()
+
+    def leave():
+        barrier.wait(timeout=10)
+        return cancel(
+            subscription_id=subscription.pk, cancelled_by=CancelledBy.SUBSCRIBER, mode=CancelMode.AT_PERIOD_END
+        )
+
+    _, cancelled = at_once(renew, leave)
+
+    assert isinstance(cancelled, Subscription)
+    assert (cancelled.status, cancelled.cancel_at_period_end) == (Subscription.Status.ACTIVE, True)
+    assert not subscription.requested_payments.filter(state="open").exists()
+    assert RequestedPayment.objects.filter(state="open").count() == 5
+    told = [event for event in published() if event.subscription_id == subscription.pk]
+    assert [event.sequence for event in told] == list(range(3, 3 + len(told)))
+    assert isinstance(told[-1], SubscriptionCancelled)
 
 
 def test_two_tiers_cannot_both_be_the_tenth(meet):

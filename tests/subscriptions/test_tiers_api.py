@@ -147,7 +147,7 @@ def test_a_change_needs_the_version_that_was_seen(api, creator, tier):
     assert (answer.status_code, answer.json()["rank"], answer["ETag"]) == (200, 1, '"2"')
 
 
-@pytest.mark.parametrize("field", ["creator_id", "status", "version", "prices", "trial_days"])
+@pytest.mark.parametrize("field", ["creator_id", "status", "version", "prices"])
 def test_a_change_of_what_is_not_to_be_changed_is_refused(api, creator, tier, field):
     answer = api(creator).patch(tier_url(tier), {field: 1}, format="json", HTTP_IF_MATCH='"1"')
 

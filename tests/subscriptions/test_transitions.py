@@ -1,15 +1,16 @@
 """The table of transitions, walked pair by pair, and the constraints that hold without it."""
 
-from itertools import product
+from itertools import permutations, product
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from subscriptions.events import CancelledBy, CancelMode
 from subscriptions.exceptions import InvalidTransitionError
 from subscriptions.models.history import SubscriptionTransition
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.cancellation import cancel, resume
+from subscriptions.states import BEGINNINGS
 from tests.subscriptions.conftest import NOW
 from tests.subscriptions.factories import make_user
 
@@ -42,6 +43,55 @@ def test_every_pair_of_statuses(before, after):
         with pytest.raises(InvalidTransitionError):
             subscription.move_to(after)
         assert subscription.status == before
+
+
+@pytest.mark.parametrize(("before", "after"), list(permutations(STATUSES, 2)))
+def test_the_database_knows_the_same_table(incomplete, before, after):
+    bring_to(incomplete, before)
+    if (before, after) in LEGAL:
+        set_status(incomplete, after)
+        assert Subscription.objects.get().status == after
+    else:
+        with pytest.raises(IntegrityError, match="subscriptions_move_as_the_table_says"), transaction.atomic():
+            set_status(incomplete, after)
+        assert Subscription.objects.get().status == before
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_the_database_knows_how_a_subscription_may_begin(incomplete, status):
+    Subscription.objects.filter(pk=incomplete.pk).update(**columns_of("expired"))
+    second = Subscription.objects.get(pk=incomplete.pk)
+    second.pk = make_user().pk
+    for name, value in columns_of(status).items():
+        setattr(second, name, value)
+    if status in BEGINNINGS:
+        second.save(force_insert=True)
+        assert Subscription.objects.get(pk=second.pk).status == status
+    else:
+        with pytest.raises(IntegrityError, match="subscriptions_move_as_the_table_says"), transaction.atomic():
+            second.save(force_insert=True)
+        assert Subscription.objects.count() == 1
+
+
+def bring_to(subscription, status):
+    """Past the table: by which way it came does not matter here."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        set_status(subscription, status)
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+def set_status(subscription, status):
+    Subscription.objects.filter(pk=subscription.pk).update(**columns_of(status))
+
+
+def columns_of(status):
+    is_over = status in Subscription.TERMINAL
+    return {
+        "status": status,
+        "ended_at": NOW if is_over else None,
+        "end_reason": Subscription.EndReason.REFUNDED if is_over else None,
+    }
 
 
 def test_the_sequence_has_no_gaps_and_each_step_is_remembered(active):
