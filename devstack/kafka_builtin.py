@@ -39,6 +39,10 @@ class BuiltinBroker:
         """Create a topic with this many partitions."""
         self._command("create_topic", name, partitions)
 
+    def set_topic_error(self, name: str, error: int) -> None:
+        """Answer whoever asks for this topic with this error code (3 is an unknown topic); 0 ends that."""
+        self._command("set_topic_error", name, error)
+
     def set_down(self) -> None:
         """Close every connection and refuse new ones."""
         self._command("set_down")
@@ -142,6 +146,7 @@ def obey(cluster: MockCluster, line: str) -> str:
     verb, *words = line.split() or [""]
     commands: dict[str, Callable[[], None]] = {
         "create_topic": lambda: cluster.create_topic(words[0], int(words[1])),
+        "set_topic_error": lambda: cluster.set_topic_error(words[0], int(words[1])),
         "set_down": cluster.set_down,
         "set_up": cluster.set_up,
         "set_round_trip": lambda: cluster.set_round_trip(int(words[0])),

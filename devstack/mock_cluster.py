@@ -32,6 +32,7 @@ PROTOTYPES = {
     "rd_kafka_mock_cluster_new": (Pointer, (Pointer, Int)),
     "rd_kafka_mock_cluster_bootstraps": (Text, (Pointer,)),
     "rd_kafka_mock_topic_create": (Int, (Pointer, Text, Int, Int)),
+    "rd_kafka_mock_topic_set_error": (None, (Pointer, Text, Int)),
     "rd_kafka_mock_broker_set_host_port": (None, (Pointer, Int32, Text, Int)),
     "rd_kafka_mock_broker_set_down": (Int, (Pointer, Int32)),
     "rd_kafka_mock_broker_set_up": (Int, (Pointer, Int32)),
@@ -100,6 +101,10 @@ class MockCluster:
     def create_topic(self, name: str, partitions: int) -> None:
         """Create a topic with this many partitions."""
         self._check(self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1))
+
+    def set_topic_error(self, name: str, error: int) -> None:
+        """Answer whoever asks for this topic with this error code; 0 ends that."""
+        self._library.rd_kafka_mock_topic_set_error(self._cluster, name.encode(), error)
 
     def set_down(self) -> None:
         """Close every connection and refuse new ones."""

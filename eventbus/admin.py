@@ -83,8 +83,16 @@ def preformatted(text: str) -> SafeString:
     return format_html('<pre style="white-space: pre-wrap; overflow-wrap: anywhere; margin: 0">{}</pre>', text)
 
 
+class HeldKeysMixin:
+    """Who may hold, release and skip: whoever may change held keys."""
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Asked by the admin for each such action."""
+        return request.user.has_perm("eventbus.change_heldkey")
+
+
 @admin.register(OutboxEvent)
-class OutboxEventAdmin(ReadOnlyAdmin):
+class OutboxEventAdmin(HeldKeysMixin, ReadOnlyAdmin):
     """Events that the broker has not acknowledged yet."""
 
     list_display = ("id", "topic", "key", "aggregate_type", "sequence", "bucket", "created_at")
@@ -94,6 +102,15 @@ class OutboxEventAdmin(ReadOnlyAdmin):
         *("id", "event_id", "topic", "key", "aggregate_type", "aggregate_id", "sequence", "bucket", "created_at"),
         *("readable_headers", "readable_payload"),
     )
+    actions = ("hold",)
+
+    @admin.action(description="Hold the keys of the selected events", permissions=["operate"])
+    @asks_why("No event of these keys will be published until they are released under Held keys.")
+    def hold(self, request: HttpRequest, queryset: QuerySet[OutboxEvent], reason: str) -> None:
+        """Keep them in."""
+        for topic, key in (places := set(queryset.values_list("topic", "key"))):
+            operators.hold_key(topic=topic, key=key, actor=actor(request), reason=reason)
+        self.message_user(request, f"Keys held: {len(places)}.", messages.SUCCESS)
 
     @admin.display(description="headers")
     def readable_headers(self, row: OutboxEvent) -> SafeString:
@@ -201,8 +218,8 @@ def the_dead(queryset: QuerySet[ParkedEvent]) -> tuple[list[ParkedEvent], int]:
 
 
 @admin.register(HeldKey)
-class HeldKeyAdmin(ReadOnlyAdmin):
-    """Keys whose next event the broker refuses."""
+class HeldKeyAdmin(HeldKeysMixin, ReadOnlyAdmin):
+    """Keys whose next event the broker refuses, or that a person holds."""
 
     list_display = ("topic", "key", "outbox_id", "reason", "held_at")
     list_filter = ("topic",)
@@ -210,26 +227,20 @@ class HeldKeyAdmin(ReadOnlyAdmin):
     links: ClassVar[dict[str, str]] = {"outbox_id": "eventbus_outboxevent"}
     actions = ("release", "skip")
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Who may release and skip: whoever may change held keys."""
-        return request.user.has_perm("eventbus.change_heldkey")
-
-    @admin.action(description="Try the refused events again", permissions=["operate"])
+    @admin.action(description="Release the selected keys", permissions=["operate"])
     def release(self, request: HttpRequest, queryset: QuerySet[HeldKey]) -> None:
         """Let the relay try again."""
-        chosen = list(queryset)
-        for held in chosen:
+        for held in (chosen := list(queryset)):
             operators.release_key(held, actor=actor(request), reason="from the admin")
-        self.message_user(request, f"Refused events that will be tried again: {len(chosen)}.", messages.SUCCESS)
+        self.message_user(request, f"Keys released, they go on: {len(chosen)}.", messages.SUCCESS)
 
-    @admin.action(description="Skip the refused events for ever", permissions=["operate"])
+    @admin.action(description="Skip the first event of the selected keys for ever", permissions=["operate"])
     @asks_why("These events will never be published: every room that reads them misses one of their sequence.")
     def skip(self, request: HttpRequest, queryset: QuerySet[HeldKey], reason: str) -> None:
         """Take them out of the outbox."""
-        chosen = list(queryset)
-        for held in chosen:
+        for held in (chosen := list(queryset)):
             operators.skip_event(held, actor=actor(request), reason=reason)
-        self.message_user(request, f"Refused events skipped, their keys go on: {len(chosen)}.", messages.SUCCESS)
+        self.message_user(request, f"Events skipped, their keys go on: {len(chosen)}.", messages.SUCCESS)
 
 
 @admin.register(JournalEvent)

@@ -13,6 +13,10 @@ POSITIVE = (
     *("buckets", "partitions", "replication_factor", "consumer_batch", "retry_attempts"),
     *("inbox_retention_days", "journal_retention_days", "parked_limit", "crash_attempts"),
 )
+CHOICES = {
+    "group_protocol": ("KAFKA_GROUP_PROTOCOL", ("consumer", "classic")),
+    "relay_wake": ("EVENTBUS_RELAY_WAKE", ("poll", "notify")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class BusSettings:
     lease_seconds: float = 10.0
     relay_batch_min: int = 200
     relay_batch_max: int = 4000
-    relay_idle_seconds: float = 0.02
+    relay_idle_seconds: float = 0.02  # the longest pause between two looks at an empty outbox
+    relay_wake: str = "poll"  # or "notify": publish() rings, and an idle relay waits for that
     delivery_timeout_seconds: float = 30.0
     compression: str = "none"  # the one that every client can read: kafkajs knows only gzip besides, and gzip is slow
 
@@ -94,18 +99,21 @@ class BusSettings:
             raise ImproperlyConfigured("EVENTBUS['rooms'] names no room, so nothing could consume an event")
         if self.relay_batch_min > self.relay_batch_max:
             raise ImproperlyConfigured("EVENTBUS: relay_batch_min is larger than relay_batch_max")
-        for name in ("consumer_transaction_seconds", "consumer_hold_seconds", "consumer_batch_bytes"):
-            if getattr(self, name) <= 0:
-                raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be above 0")
-        if self.group_protocol not in {"consumer", "classic"}:
-            raise ImproperlyConfigured(
-                "EVENTBUS['group_protocol'] (KAFKA_GROUP_PROTOCOL) must be 'consumer' or 'classic'"
-            )
+        for name, (variable, choices) in CHOICES.items():
+            if getattr(self, name) not in choices:
+                names = " or ".join(repr(choice) for choice in choices)
+                raise ImproperlyConfigured(f"EVENTBUS[{name!r}] ({variable}) must be {names}")
         if self.min_insync_replicas > self.replication_factor:
             raise ImproperlyConfigured(
                 f"KAFKA_MIN_INSYNC_REPLICAS is {self.min_insync_replicas}, but KAFKA_REPLICATION_FACTOR is"
                 f" {self.replication_factor}: no event would ever be acknowledged"
             )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name in ("consumer_transaction_seconds", "consumer_hold_seconds", "consumer_batch_bytes"):
+            if getattr(self, name) <= 0:
+                raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be above 0")
         for name in POSITIVE:
             if getattr(self, name) < 1:
                 raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be at least 1")

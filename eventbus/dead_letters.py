@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from eventbus.conf import bus_settings
 from eventbus.models import OutboxEvent, ParkedEvent
-from eventbus.outbox import bucket_of
+from eventbus.outbox import append, bucket_of
 
 SUFFIX = ".dlq"
 MAX_HEADER = 1000  # characters of an error's text
@@ -25,7 +25,7 @@ def dead_letter_topic(topic: str) -> str:
 def announce(dead: ParkedEvent) -> None:
     """Publish a dead letter, in the transaction that made it one."""
     payload, headers = _fitting(b"" if dead.payload is None else bytes(dead.payload), dead.headers)
-    OutboxEvent.objects.create(
+    row = OutboxEvent(
         event_id=uuid7(),
         bucket=bucket_of(dead.key),
         topic=dead_letter_topic(dead.topic),
@@ -36,6 +36,7 @@ def announce(dead: ParkedEvent) -> None:
         aggregate_id=str(dead.pk),
         sequence=0,
     )
+    append([row])
 
 
 def _fitting(payload: bytes, headers: Mapping[str, str]) -> tuple[bytes, Mapping[str, str]]:

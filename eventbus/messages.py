@@ -1,9 +1,11 @@
-"""A Kafka message as the bus sees it, and what reading it gives: an event, or the reason why it is none."""
+"""What goes to Kafka and what comes from it; reading a message gives an event, or the reason why it is none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+
+import msgspec
 
 from eventbus.conf import bus_settings
 from eventbus.context import EventContext
@@ -12,6 +14,17 @@ from eventbus.exceptions import DecodeError
 
 MAX_KEY = 500  # characters: at most 2,000 bytes, and an index takes 2,700
 MAX_CONTEXT = 300  # characters of what a header passes on to every event that follows
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """A waiting event as it lies in the outbox; what carries it to Kafka never looks into its payload."""
+
+    id: int
+    bucket: int
+    topic: str
+    key: str
+    payload: bytes
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)

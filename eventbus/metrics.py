@@ -21,8 +21,8 @@ relay_round_rows = Histogram("tributary_relay_round_rows", "Rows taken by a roun
 relay_buckets = Gauge("tributary_relay_buckets", "Buckets leased by this relay")
 # Rounds that ended because the broker or the database was away.
 relay_troubles = Counter("tributary_relay_troubles_total", "Rounds cut short", ["cause"])
-# Keys that the broker refuses and that wait for an operator.
-held_keys = Gauge("tributary_held_keys", "Keys held because the broker refused their event")
+# Keys that wait for an operator: the broker refused their event, or a person holds them.
+held_keys = Gauge("tributary_held_keys", "Keys held until an operator releases them")
 
 # --- consumers -----------------------------------------------------------------------------------------------------
 

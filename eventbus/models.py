@@ -123,11 +123,11 @@ class BreakerRule(models.Model):
 
 
 class HeldKey(models.Model):
-    """A key whose event the broker refused for good: it waits for an operator, other keys go on."""
+    """A key that waits for an operator, because the broker refused its event or a person held it; others go on."""
 
     topic = models.CharField(max_length=249)
     key = models.TextField()
-    outbox_id = models.BigIntegerField()
+    outbox_id = models.BigIntegerField(null=True)  # the refused event; none when a person holds the key
     reason = models.TextField()
     held_at = models.DateTimeField(db_default=Now())
 
@@ -332,8 +332,9 @@ class OperatorAction(models.Model):
         RETRY = "retry", "retry a dead letter"
         EDIT = "edit", "edit a dead letter"
         DISCARD = "discard", "discard a dead letter"
+        HOLD = "hold", "hold a key"
         RELEASE = "release", "release a held key"
-        SKIP = "skip", "skip a refused event"
+        SKIP = "skip", "skip the first event of a held key"
         REPLAY = "replay", "replay events"
         REBUILD = "rebuild", "rebuild a projection"
         RESUME = "resume", "resume a paused topic"

@@ -4,10 +4,12 @@ Call it after the write that locked the aggregate. The outbox row's id is then d
 key's visible rows are in the order of their transactions: all that the relay needs.
 """
 
+import json
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 from zlib import crc32
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
 
 from eventbus.conf import bus_settings
 from eventbus.context import SEVERAL_CAUSES, current_context
@@ -16,6 +18,29 @@ from eventbus.exceptions import OutsideTransactionError, OversizedEventError, Pu
 from eventbus.messages import MAX_KEY
 from eventbus.models import OutboxEvent
 
+CHANNEL = "eventbus_outbox"
+LOCK_SPACE = 0x7473  # the first key of our two-key advisory locks, so that they meet nobody else's
+
+# What happens before the rows' ids are drawn. The transaction gets its own id first: a relay that has seen every older
+# transaction end knows then that no lower row id can appear any more (eventbus/floors.py).
+BEGIN = "ready AS MATERIALIZED (SELECT pg_current_xact_id()), {bell}"
+BEGIN_IN_TURN = """
+turns AS MATERIALIZED (SELECT pg_advisory_xact_lock(%s, number) FROM unnest(%s::int4[]) AS number),
+ready AS MATERIALIZED (SELECT count(*), pg_current_xact_id() FROM turns), {bell}"""
+BELLS = {
+    "poll": "bell AS (SELECT 1)",
+    "notify": f"bell AS MATERIALIZED (SELECT pg_notify('{CHANNEL}', ''))",  # heard at the commit, once for all its rows
+}
+INSERT = """INSERT INTO eventbus_outboxevent
+       (event_id, bucket, topic, key, payload, headers, aggregate_type, aggregate_id, sequence)
+  WITH {begin}
+SELECT e.event_id, e.bucket, e.topic, e.key, e.payload, e.headers::jsonb, e.aggregate_type, e.aggregate_id, e.sequence
+  FROM ready, bell,
+       unnest(%s::uuid[], %s::int2[], %s::text[], %s::text[], %s::bytea[], %s::text[],
+              %s::text[], %s::text[], %s::int8[]) WITH ORDINALITY
+    AS e(event_id, bucket, topic, key, payload, headers, aggregate_type, aggregate_id, sequence, number)
+ ORDER BY e.number"""
+
 
 def publish(*events: Event) -> None:
     """Write the events to the outbox, in this order, with one statement, inside the caller's transaction.
@@ -23,14 +48,24 @@ def publish(*events: Event) -> None:
     Raises OutsideTransactionError, UnregisteredEventError, OversizedEventError or PublishError (no key or one too long,
     an id that is not a UUID) at the call, where the mistake is; nothing is written then.
     """
-    if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
-        names = ", ".join(type(event).__name__ for event in events)
-        raise OutsideTransactionError(f"publish({names}) outside a transaction: call it inside transaction.atomic()")
-    if current_context() is SEVERAL_CAUSES:
-        raise PublishError(
-            "a handler of many events cannot publish, its event would have no single cause: declare it with @handles"
-        )
-    OutboxEvent.objects.bulk_create([_row(event) for event in events])
+    _insert(BEGIN, [], _rows(events))
+
+
+def publish_in_turn(*events: Event) -> None:
+    """publish() for code that has no row to lock first: waits until no other transaction holds one of these keys.
+
+    The keys are held until the transaction ends. It gives an order only if whatever publishes these events calls this
+    and nothing takes it for the aggregate's own lock: two transactions that take locks and keys in different orders
+    meet in a deadlock, which PostgreSQL ends with an OperationalError in one of them. Raises what publish() raises.
+    """
+    rows = _rows(events)
+    turns = sorted({_turn_of(row) for row in rows})
+    _insert(BEGIN_IN_TURN, [LOCK_SPACE, turns], rows)
+
+
+def append(rows: Sequence[OutboxEvent]) -> None:
+    """Write rows that carry no event of ours, as publish() writes events; inside the caller's transaction."""
+    _insert(BEGIN, [], rows)
 
 
 def bucket_of(key: str) -> int:
@@ -41,6 +76,40 @@ def bucket_of(key: str) -> int:
 def topic_of(spec: EventSpec) -> str:
     """The Kafka topic of an event type, behind KAFKA_TOPIC_PREFIX."""
     return bus_settings().topic_prefix + spec.topic
+
+
+def _rows(events: Iterable[Event]) -> list[OutboxEvent]:
+    if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
+        names = ", ".join(type(event).__name__ for event in events)
+        raise OutsideTransactionError(f"publish({names}) outside a transaction: call it inside transaction.atomic()")
+    if current_context() is SEVERAL_CAUSES:
+        raise PublishError(
+            "a handler of many events cannot publish, its event would have no single cause: declare it with @handles"
+        )
+    return [_row(event) for event in events]
+
+
+def _insert(begin: str, parameters: list[int | list[int]], rows: Sequence[OutboxEvent]) -> None:
+    if not rows:
+        return
+    columns = zip(
+        *[
+            (
+                *(row.event_id, row.bucket, row.topic, row.key, bytes(row.payload), json.dumps(row.headers)),
+                *(row.aggregate_type, row.aggregate_id, row.sequence),
+            )
+            for row in rows
+        ],
+        strict=True,
+    )
+    with connection.cursor() as cursor:
+        bell = BELLS[bus_settings().relay_wake]
+        cursor.execute(INSERT.format(begin=begin.format(bell=bell)), [*parameters, *map(list, columns)])
+
+
+def _turn_of(row: OutboxEvent) -> int:
+    """The second key of the lock for this topic and key, as PostgreSQL's signed int4."""
+    return crc32(f"{row.topic} {row.key}".encode()) - 2**31
 
 
 def _row(event: Event) -> OutboxEvent:

@@ -11,115 +11,31 @@ import socket
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from collections.abc import Mapping, Sequence
 from uuid import UUID, uuid4
 
-import msgspec
-import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
 from django.utils import timezone
-from psycopg.types.json import set_json_loads
 
 from eventbus import metrics
+from eventbus.backlog import Backlog
 from eventbus.conf import bus_settings
 from eventbus.exceptions import BrokerRefusedError, BrokerUnavailableError
 from eventbus.faults import fault
 from eventbus.health import Health
-from eventbus.kafka.access import DENIALS, DeniedTopics, cannot_write, is_denial
+from eventbus.kafka.access import DeniedTopics, cannot_write, is_denial
 from eventbus.kafka.connection import Connection
-from eventbus.kafka.producer import EventProducer, is_permanent
+from eventbus.kafka.missing import MissingTopics
+from eventbus.kafka.outcome import Outcome
+from eventbus.kafka.producer import EventProducer
 from eventbus.leases import Leases
+from eventbus.messages import Row
 from eventbus.models import HeldKey, OutboxEvent
 from eventbus.processing import DatabaseUnavailableError, guarded
+from eventbus.waking import waking
 
 logger = logging.getLogger(__name__)
 
-FETCH = """
-SELECT o.id, o.bucket, o.topic, o.key, o.payload, o.headers
-  FROM unnest(%b::int2[]) AS b(bucket)
- CROSS JOIN LATERAL (
-       SELECT * FROM eventbus_outboxevent e
-        WHERE e.bucket = b.bucket
-          AND e.topic <> ALL(%b::text[])
-          AND NOT EXISTS (SELECT FROM eventbus_heldkey h WHERE h.topic = e.topic AND h.key = e.key)
-        ORDER BY e.id LIMIT %b) o
- ORDER BY o.id
-"""
-
-FINISH = """
-DELETE FROM eventbus_outboxevent o
- USING unnest(%s::int8[], %s::int2[]) AS acked(id, bucket)
-  JOIN unnest(%s::int2[], %s::int8[]) AS mine(bucket, epoch) USING (bucket)
-  JOIN eventbus_relaybucket lease ON lease.bucket = mine.bucket AND lease.owner = %s AND lease.epoch = mine.epoch
- WHERE o.id = acked.id
-"""
-
-_headers = msgspec.json.Decoder(dict[str, str])
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One waiting event, as bytes: the relay never looks inside."""
-
-    id: int
-    bucket: int
-    topic: str
-    key: str
-    payload: bytes
-    headers: dict[str, str]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What the broker said about one round's rows."""
-
-    rows: list[Row]
-    answers: dict[int, Any] = field(default_factory=dict)  # row id: the broker's error, or None
-    failed: set[tuple[str, str]] = field(default_factory=set)  # topic and key of what failed
-    broken: str = ""
-
-    def answer(self, row: Row, error: Any) -> None:
-        """Note what became of one row."""
-        self.answers[row.id] = error
-        if error is not None:
-            self.failed.add((row.topic, row.key))
-
-    def acknowledged(self) -> list[Row]:
-        """The rows that may go: of each key only those before its first failure."""
-        failed: set[tuple[str, str]] = set()
-        gone = []
-        for row in self.rows:
-            place = (row.topic, row.key)
-            if place not in failed and self.answers.get(row.id, UNANSWERED) is None:
-                gone.append(row)
-            else:
-                failed.add(place)
-        return gone
-
-    def refused(self) -> list[tuple[Row, str]]:
-        """The rows that the broker will never take, with its reason."""
-        return [
-            (row, error.str())
-            for row in self.rows
-            if (error := self.answers.get(row.id)) is not None and is_permanent(error)
-        ]
-
-    def denied(self) -> set[str]:
-        """The topics that access control may have closed: those refused, or all when it ended the producer."""
-        if is_denial(self.broken):
-            return {row.topic for row in self.rows}
-        return {row.topic for row in self.rows if (e := self.answers.get(row.id)) is not None and e.code() in DENIALS}
-
-    def trouble(self) -> str:
-        """Why the first failed row failed."""
-        errors = (error.str() for error in self.answers.values() if error is not None)
-        return self.broken or next(errors, "no answer in time")
-
-
-UNANSWERED = object()
 COUNTED = 100_000  # waiting events: more are as bad, and counting them all takes the database's time
 LOOK_SECONDS = 5.0
 
@@ -131,14 +47,17 @@ class Relay:
         self.settings = bus_settings()
         self.id: UUID = uuid4()
         self.leases = Leases(owner=self.id, host=socket.gethostname(), pid=os.getpid())
+        self.backlog = Backlog(self.id)
         self.published = 0
         self._producer: EventProducer | None = None
         self.health = Health("relay")
         self.connection = Connection("relay", self.health)
         self._denied = DeniedTopics(self.connection)
+        self._missing = MissingTopics(self.connection)
         self._per_bucket = self._least = max(1, self.settings.relay_batch_min // self.settings.buckets)
         self._looked_at = 0.0
         self._stop = threading.Event()
+        self._waking = waking(self._stop)
 
     def stop(self, *_: object) -> None:
         """Finish the round at hand, hand the buckets over, and return from run()."""
@@ -162,7 +81,8 @@ class Relay:
     def drain(self) -> int:
         """Publish until nothing that this relay may publish is left; the number of events published.
 
-        Raises BrokerUnavailableError, and BrokerRefusedError when topics are left that it may not write to.
+        Raises BrokerUnavailableError, and BrokerRefusedError when topics are left that it may not write to, or that the
+        broker does not have.
         """
         self.leases.start()
         try:
@@ -174,18 +94,20 @@ class Relay:
             self._close()
         if self._denied.topics:
             raise BrokerRefusedError(cannot_write(self._denied.topics))
+        if self._missing.topics:
+            raise BrokerRefusedError(self.connection.lacking)
         return self.published
 
     def round(self) -> int:
         """One round; the number of rows acknowledged. Raises BrokerUnavailableError or DatabaseUnavailableError."""
         owned = self.leases.held()
-        rows = self._fetch(list(owned)) if owned else []
+        rows = self._fetch(owned) if owned else []
         if not rows:
             return 0
         metrics.relay_round_rows.observe(len(rows))
         with metrics.relay_round_seconds.time():
             fault("before_produce")
-            outcome = self._produce(rows)
+            outcome = self._produce(self._without_missing(rows))
             self._single_out(outcome)
             fault("after_ack_before_delete")
             acknowledged, refused = outcome.acknowledged(), outcome.refused()
@@ -193,13 +115,16 @@ class Relay:
                 self._finish(acknowledged, owned)
             for row, reason in refused:
                 self._hold(row, reason)
-        denied = outcome.denied()
-        is_denied = bool(denied) and self._denied.found_among(denied, broken=outcome.broken)
-        if not acknowledged and not refused and not is_denied:
+        is_denied = self._is_denied(outcome)
+        if outcome.rows and not acknowledged and not refused and not is_denied:
             raise BrokerUnavailableError(self.connection.refusal or outcome.trouble())
         self._adapt(rows)
         self.published += len(acknowledged)
         return len(acknowledged)
+
+    def _is_denied(self, outcome: Outcome) -> bool:
+        denied = outcome.denied()
+        return bool(denied) and self._denied.found_among(denied, broken=outcome.broken)
 
     def _guarded_round(self) -> float:
         """A round whose troubles become a pause, in seconds."""
@@ -208,6 +133,8 @@ class Relay:
             self._look()
             self.health.has("database")
             self._denied.ask_again()
+            if self._producer is not None:
+                self._missing.ask_again(self._producer)
             done = self.round()
         except DatabaseUnavailableError as error:
             self.leases.trouble.is_down(str(error))
@@ -217,7 +144,10 @@ class Relay:
         except BrokerUnavailableError as error:
             metrics.relay_troubles.labels("kafka").inc()
             return self._wait_for_broker(error)
-        return 0.0 if done else self._idle()
+        if not done:
+            return self._idle()
+        self._waking.worked()
+        return 0.0
 
     def _look(self) -> None:
         """Measure what waits, every few seconds, when somebody can read it."""
@@ -248,7 +178,8 @@ class Relay:
         producer.hear()
         if not self.connection.is_made:
             return 0.2 if producer.is_reachable() else 1.0
-        return self.settings.relay_idle_seconds
+        self._waking.wait()
+        return 0.0
 
     def _connected(self) -> EventProducer:
         if self._producer is None:
@@ -259,36 +190,23 @@ class Relay:
                 raise BrokerUnavailableError(str(error)) from error
         return self._producer
 
-    def _fetch(self, buckets: list[int]) -> list[Row]:
-        def fetch() -> list[Row]:
-            connection.ensure_connection()
-            # Django's own cursors cannot fetch binary rows, and only they translate psycopg's errors by themselves.
-            with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-                set_json_loads(_headers.decode, cursor)
-                cursor.execute(FETCH, [buckets, self._denied.topics, self._per_bucket], binary=True)
-                return [Row(*columns) for columns in cursor.fetchall()]
+    def _fetch(self, owned: Mapping[int, int]) -> list[Row]:
+        left_alone = [*self._denied.topics, *self._missing.topics]
+        return self.backlog.fetch(owned, without=left_alone, per_bucket=self._per_bucket)
 
-        return guarded(fetch)
+    def _without_missing(self, rows: list[Row]) -> list[Row]:
+        missing = self._missing.among({row.topic for row in rows}, self._connected())
+        return [row for row in rows if row.topic not in missing] if missing else rows
 
-    def _produce(self, rows: list[Row]) -> Outcome:
-        producer, outcome = self._connected(), Outcome(rows)
-        for row in rows:
-            if (row.topic, row.key) in outcome.failed:
-                continue  # sent now, it would lie before the one that failed
-            producer.send(
-                topic=row.topic,
-                key=row.key.encode(),
-                value=row.payload,
-                headers=row.headers,
-                done=partial(outcome.answer, row),
-            )
-        producer.wait()
+    def _produce(self, rows: Sequence[Row]) -> Outcome:
+        producer = self._connected()
+        outcome = producer.publish(rows)
         if any(error is None for error in outcome.answers.values()):
             self.connection.is_up()
             self._denied.something_went()
-        if producer.broken:
-            outcome.broken = producer.broken
-            self._renew_producer(producer)
+        self._missing.vanished({row.topic for row in rows} if outcome.broken else outcome.missing())
+        if outcome.broken:
+            self._give_up(producer, outcome.broken)
         return outcome
 
     def _single_out(self, outcome: Outcome) -> None:
@@ -296,35 +214,28 @@ class Relay:
         suspects = [row for row, _ in outcome.refused()]
         if len(suspects) < 2:  # noqa: PLR2004 - one alone is guilty
             return
-        for row in suspects:
-            del outcome.answers[row.id]
+        outcome.forget(suspects)
         failed: set[tuple[str, str]] = set()
         for row in suspects:
             if (row.topic, row.key) in failed:
                 continue
             alone = self._produce([row])
-            outcome.answers |= alone.answers
+            if row.id in alone.answers:
+                outcome.answer(row, alone.answers[row.id])
             if not alone.acknowledged():
                 failed.add((row.topic, row.key))
                 if not alone.refused():
                     return  # no fault of the event: what was not asked again stays for the next round
 
-    def _renew_producer(self, broken: EventProducer) -> None:
-        if not self.connection.trouble and not is_denial(broken.broken):
-            logger.warning("relay: starting a new producer: %s", broken.broken)
-        broken.close()
+    def _give_up(self, producer: EventProducer, reason: str) -> None:
+        if not self.connection.trouble and not is_denial(reason):
+            logger.warning("relay: starting a new producer: %s", reason)
+        producer.close()
         self._producer = None
 
-    def _finish(self, rows: list[Row], owned: dict[int, int]) -> None:
-        columns = [[row.id for row in rows], [row.bucket for row in rows], list(owned.keys()), list(owned.values())]
-
-        def finish() -> int:
-            with connection.cursor() as cursor:
-                cursor.execute(FINISH, [*columns, self.id])
-                return int(cursor.rowcount)
-
-        finished = guarded(finish)
-        for topic, count in Counter(row.topic for row in rows).items():
+    def _finish(self, rows: Sequence[Row], owned: Mapping[int, int]) -> None:
+        finished = self.backlog.finish(rows, owned)
+        for topic, count in Counter([row.topic for row in rows]).items():
             metrics.relay_published.labels(topic).inc(count)
         if finished < len(rows):
             logger.warning(
@@ -338,7 +249,7 @@ class Relay:
 
     def _anything_left(self) -> bool:
         owned = self.leases.held()
-        return not owned or bool(guarded(lambda: self._fetch(list(owned))))
+        return not owned or bool(self._fetch(owned))
 
     def _close(self) -> None:
         self.health.close()
@@ -346,10 +257,10 @@ class Relay:
             self._producer.close()
         self.leases.close()
 
-    def _adapt(self, rows: list[Row]) -> None:
+    def _adapt(self, rows: Sequence[Row]) -> None:
         """Let a round take more while a bucket has more to give, up to relay_batch_max rows, else less."""
         most = self.settings.relay_batch_max
-        fullest = max(Counter(row.bucket for row in rows).values())
+        fullest = max(Counter([row.bucket for row in rows]).values())
         if fullest >= self._per_bucket and len(rows) <= most // 2:
             self._per_bucket = min(self._per_bucket * 2, most)
         elif len(rows) > most or fullest < self._per_bucket // 4:

@@ -215,6 +215,7 @@ EVENTBUS: dict[str, Any] = {
     "fetch_wait_ms": env.int("KAFKA_FETCH_WAIT_MS", default=50),
     "max_event_bytes": env.int("EVENTBUS_MAX_EVENT_BYTES", default=900_000),
     "http_port": env.int("EVENTBUS_HTTP_PORT", default=0),
+    "relay_wake": env.str("EVENTBUS_RELAY_WAKE", default="poll"),
     "retry_attempts": env.int("EVENTBUS_RETRY_ATTEMPTS", default=8),
     "parked_limit": env.int("EVENTBUS_PARKED_LIMIT", default=100_000),
     "stuck_seconds": env.float("EVENTBUS_STUCK_SECONDS", default=90.0),

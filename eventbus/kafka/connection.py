@@ -1,7 +1,7 @@
 """How every client of ours connects, and what it says when the broker is away or refuses it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -21,13 +21,14 @@ Client = TypeVar("Client")
 class Connection:
     """What stands between a client and its work: logged once for each change, and told to the health page at once.
 
-    Three things can: no broker answers, it refuses the connection, or it refuses a topic or a group. The latter two
-    need a person, so their reasons say what to do.
+    Four things can: no broker answers, it refuses the connection, it refuses a topic or a group, or it lacks a topic.
+    All but the first need a person, so their reasons say what to do.
     """
 
     def __init__(self, who: str, health: Health | None = None) -> None:
         self.who = who
         self.denied = ""
+        self.lacking = ""
         self._health = health
         self._away = ""
         self._refused = ""
@@ -37,7 +38,7 @@ class Connection:
     @property
     def trouble(self) -> str:
         """Why it waits; empty when it works."""
-        return self._refused or self._away or self.denied
+        return self._refused or self._away or self.denied or self.lacking
 
     @property
     def is_made(self) -> bool:
@@ -91,6 +92,18 @@ class Connection:
         if self.denied:
             logger.info("%s: permission is given", self.who)
         self.denied = ""
+        self._tell()
+
+    def lacks(self, topics: Sequence[str]) -> None:
+        """The connection stands, but these topics are not there; none when they all are."""
+        reason = ""
+        if topics:
+            reason = f"sync_topics has to make the topics {', '.join(topics)}: their events wait, those of others go on"
+        if reason and reason != self.lacking:
+            logger.warning("%s: waiting for topics: %s", self.who, reason)
+        if self.lacking and not reason:
+            logger.info("%s: no topic is missing any more", self.who)
+        self.lacking = reason
         self._tell()
 
     def is_outdated(self) -> bool:

@@ -11,8 +11,8 @@ from zlib import crc32
 from confluent_kafka import KafkaError
 
 from eventbus.kafka.connection import Connection
-from eventbus.kafka.producer import Acknowledge
-from eventbus.messages import Message
+from eventbus.kafka.outcome import Outcome
+from eventbus.messages import Message, Row
 
 Place = tuple[str, int]  # topic, partition
 
@@ -50,33 +50,31 @@ class MemoryBroker:
 
 
 class MemoryProducer:
-    """Answers like EventProducer: reports come in `wait`, and after a failure nothing more is written."""
+    """Answers like EventProducer: after a failure nothing more is written."""
 
     def __init__(self, broker: MemoryBroker, connection: Connection | None = None) -> None:
         self.broker = broker
         self.connection = connection or Connection("relay")
-        self.broken = ""
-        self._reports: list[tuple[Acknowledge, KafkaError | None]] = []
 
-    def send(self, *, topic: str, key: bytes, value: bytes, headers: Mapping[str, str], done: Acknowledge) -> None:
-        """Write the message, or do what is planned for it."""
-        if self.broken:
-            return
-        fate = self.broker.next_fate()
-        if fate in {"written", "lost_answer"}:
-            self.broker.append(topic, key, value, headers)
-        if fate == "written":
-            self._reports.append((done, None))
-            return
-        self.broken = fate
-        code = KafkaError.MSG_SIZE_TOO_LARGE if fate == "refused" else KafkaError._PURGE_INFLIGHT
-        self._reports.append((done, KafkaError(code)))
+    def publish(self, rows: Sequence[Row]) -> Outcome:
+        """Write the rows, or do what is planned for them."""
+        outcome = Outcome(rows)
+        for row in rows:
+            fate = self.broker.next_fate()
+            if fate in {"written", "lost_answer"}:
+                self.broker.append(row.topic, row.key.encode(), row.payload, row.headers)
+            if fate == "written":
+                outcome.answer(row, None)
+                continue
+            outcome.broken = fate
+            code = KafkaError.MSG_SIZE_TOO_LARGE if fate == "refused" else KafkaError._PURGE_INFLIGHT
+            outcome.answer(row, KafkaError(code))
+            break
+        return outcome
 
-    def wait(self) -> None:
-        """Hand over the reports."""
-        for done, error in self._reports:
-            done(error)
-        self._reports.clear()
+    def missing(self, topics: Iterable[str]) -> list[str]:
+        """Those of these topics that are not there: none."""
+        return []
 
     def hear(self) -> None:
         """A broker in memory is always there."""
@@ -87,8 +85,7 @@ class MemoryProducer:
         return True
 
     def close(self) -> None:
-        """Forget what was not reported."""
-        self._reports.clear()
+        """Nothing is open."""
 
 
 class MemoryConsumer:

@@ -7,28 +7,22 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from eventbus.conf import bus_settings
+from eventbus.exceptions import BrokerUnavailableError
 from eventbus.kafka.connection import Connection, common_settings, made
+from eventbus.kafka.outcome import MISSING, Outcome
+from eventbus.messages import Row
 
-Acknowledge = Callable[[KafkaError | None], None]
-
-PERMANENT = frozenset(
-    {
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.INVALID_MSG,
-        KafkaError.TOPIC_EXCEPTION,
-        KafkaError.INVALID_RECORD,
-        KafkaError.POLICY_VIOLATION,
-    }
-)
+METADATA_SECONDS = 5.0
+POLL_EVERY = 100  # messages between two looks at what the broker has answered meanwhile
 
 
 class EventProducer:
-    """An idempotent producer that reports each message's fate once, from inside `send` or `wait`.
+    """An idempotent producer that publishes rows a batch at a time and tells what became of each.
 
     With the gapless guarantee a refused message ends the whole producer, so that nothing of its partition is written
     past it: `broken` then says why, everything queued is reported as failed, and the owner builds another producer.
@@ -41,7 +35,7 @@ class EventProducer:
         self.broken = ""
         self._patience = bus_settings().delivery_timeout_seconds
         self._answered_at = time.monotonic()
-        self._reports: deque[tuple[Acknowledge, KafkaError | None]] = deque()
+        self._reports: deque[tuple[Row, KafkaError | None]] = deque()
         self._producer = made(
             Producer,
             {
@@ -52,7 +46,7 @@ class EventProducer:
                 "enable.gapless.guarantee": True,
                 "acks": "all",
                 "partitioner": "murmur2_random",
-                "linger.ms": 0,  # each batch ends in a flush, so lingering would only add latency
+                "linger.ms": 5,  # the flush that ends a batch does not wait for it; until then requests fill up
                 "compression.type": bus_settings().compression,
                 "delivery.timeout.ms": 0,  # never: `_poll` gives everything up at once
                 "queue.buffering.max.kbytes": 65_536,
@@ -60,55 +54,75 @@ class EventProducer:
             },
         )
 
-    def send(self, *, topic: str, key: bytes, value: bytes, headers: Mapping[str, str], done: Acknowledge) -> None:
-        """Queue one message; `done(error or None)` is called once with the broker's answer, or never when broken."""
+    def publish(self, rows: Sequence[Row]) -> Outcome:
+        """Send the rows in their order and block until each is answered, or the producer is broken.
 
+        What lies behind a failed row of its topic and key is not sent: it would stand before the one that failed.
+        """
+        outcome = Outcome(rows)
+        self._answered_at = time.monotonic()
+        for number, row in enumerate(rows, 1):
+            if outcome.failed and (row.topic, row.key) in outcome.failed:
+                continue
+            self._send(row, outcome)
+            if number % POLL_EVERY == 0:
+                self._poll(0, outcome)
+            if self.broken:
+                break
+        while len(self._producer) and self._silence() < self._patience + 5:
+            self._poll(0.5, outcome)
+        self._poll(0, outcome)
+        outcome.broken = self.broken
+        return outcome
+
+    def _send(self, row: Row, outcome: Outcome) -> None:
         def note(error: KafkaError | None, _: object) -> None:
-            self._reports.append((done, error))  # nothing else: the client's own fatal error may be raised already
+            self._reports.append((row, error))  # nothing else: the client's own fatal error may be raised already
 
-        if not len(self._producer):
-            self._answered_at = time.monotonic()
         while not self.broken:
             try:
-                self._producer.produce(topic, value=value, key=key, headers=dict(headers), on_delivery=note)
+                self._producer.produce(
+                    row.topic,
+                    value=row.payload,
+                    key=row.key.encode(),
+                    headers=row.headers,  # type: ignore[arg-type]  # it may be bytes too, for all the client cares
+                    on_delivery=note,
+                )
             except BufferError:
-                self._poll(0.1)
+                self._poll(0.1, outcome)
                 continue
             except KafkaException as error:
                 reason = error.args[0]
                 if reason.code() == KafkaError._FATAL:
                     self.broken = reason.str()
                 else:
-                    done(reason)
-            self._poll(0)
+                    outcome.answer(row, reason)
             return
-
-    def wait(self) -> None:
-        """Block until every message sent has its answer, or the producer is broken."""
-        while len(self._producer) and self._silence() < self._patience + 5:
-            self._poll(0.5)
 
     def _silence(self) -> float:
         return time.monotonic() - self._answered_at
 
-    def _poll(self, seconds: float) -> None:
+    def _poll(self, seconds: float, outcome: Outcome) -> None:
+        self._listen(seconds)
+        if self._reports:
+            self._answered_at = time.monotonic()
+        while self._reports:
+            outcome.answer(*self._reports.popleft())
+        if not self.broken and len(self._producer) and self._silence() > self._patience:
+            self.broken = f"no answer for {self._patience:g} s"
+            self._producer.purge()
+
+    def _listen(self, seconds: float) -> None:
         try:
             self._producer.flush(seconds) if seconds else self._producer.poll(0)
         except KafkaException as error:
             self.broken = error.args[0].str()
         except SystemError as error:  # the client calls us back while its own fatal error is already raised
             self.broken = str(error.__cause__)
-        while self._reports:
-            done, answer = self._reports.popleft()
-            done(answer)
-            self._answered_at = time.monotonic()
-        if not self.broken and len(self._producer) and self._silence() > self._patience:
-            self.broken = f"no answer for {self._patience:g} s"
-            self._producer.purge()
 
     def hear(self) -> None:
         """Let the client report its troubles while nothing is sent."""
-        self._poll(0)
+        self._listen(0)
 
     def is_reachable(self, timeout: float = 2.0) -> bool:
         """Whether a broker answers a metadata request."""
@@ -120,12 +134,18 @@ class EventProducer:
         self.connection.is_up()
         return True
 
+    def missing(self, topics: Iterable[str]) -> list[str]:
+        """Those of these topics that the broker does not have; raises BrokerUnavailableError."""
+        try:
+            return [topic for topic in sorted(topics) if self._lacks(topic)]
+        except KafkaException as error:
+            raise BrokerUnavailableError(error.args[0].str()) from error
+
+    def _lacks(self, topic: str) -> bool:
+        error = self._producer.list_topics(topic, timeout=METADATA_SECONDS).topics[topic].error
+        return error is not None and error.code() in MISSING
+
     def close(self) -> None:
         """Forget what was not sent: it is still in the outbox."""
         self._producer.purge()
-        self._poll(1.0)
-
-
-def is_permanent(error: KafkaError) -> bool:
-    """Whether the broker refuses this message whatever the time and the connection."""
-    return error.code() in PERMANENT
+        self._listen(1.0)

@@ -284,6 +284,17 @@ def test_a_refused_event_is_released_or_skipped(office, held):
     }
 
 
+def test_the_key_of_a_waiting_event_is_held_with_a_reason(office, held):
+    OperatorAction.objects.all().delete()
+    HeldKey.objects.all().delete()
+
+    confirm(office, "eventbus/outboxevent", "hold", OutboxEvent.objects.get())
+
+    event, found = OutboxEvent.objects.get(), HeldKey.objects.get()
+    assert (found.topic, found.key, found.reason) == (event.topic, event.key, REASON)
+    assert list(OperatorAction.objects.values_list("action", "reason")) == [("hold", REASON)]
+
+
 def test_too_many_at_once_are_refused(office):
     letters = [parked_event(state=ParkedEvent.State.DEAD) for _ in range(MOST_AT_ONCE + 1)]
 

@@ -169,11 +169,34 @@ def test_a_skipped_event_never_leaves_and_its_key_goes_on(relay: Relay, held_key
     assert OperatorAction.objects.get().reason == "made by a bug"
 
 
+def test_a_key_held_by_hand_stays_until_it_is_released_and_others_go(relay: Relay) -> None:
+    stopped, other = uuid4(), uuid4()
+    held = operators.hold_key(topic="sample.counted", key=str(stopped), actor="ann", reason="wrong amounts")
+    count_to(2, [stopped, other])
+
+    assert relay.round() == 2
+    operators.release_key(held, actor="ann")
+    assert relay.round() == 2
+
+    assert on_the_topic() == {str(stopped): [1, 2], str(other): [1, 2]}
+
+
+def test_headers_of_another_hand_travel_as_their_json_and_block_nothing(relay: Relay) -> None:
+    counter = uuid4()
+    count_to(1, [counter, uuid4()])
+    OutboxEvent.objects.filter(key=str(counter)).update(headers={"text": "as it is", "number": 1, "nothing": None})
+
+    assert relay.round() == 2
+
+    sent = {message.key: message.headers for message in tail(["sample.counted"], from_beginning=True, stop=after(1.5))}
+    assert sent[str(counter).encode()] == {"text": "as it is", "number": "1", "nothing": "null"}
+
+
 def test_a_relay_whose_lease_was_taken_finishes_nothing(relay: Relay) -> None:
     counter = uuid4()
     count_to(1, [counter])
     owned = relay.leases.held()
-    rows = relay._fetch(list(owned))
+    rows = relay._fetch(owned)
     RelayBucket.objects.filter(bucket=bucket_of(str(counter))).update(owner=uuid4(), epoch=99)
 
     relay._finish(rows, owned)

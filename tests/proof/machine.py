@@ -133,6 +133,10 @@ class BusMachine(RuleBasedStateMachine):
         with suppress(BrokerUnavailableError):
             relay.round()
 
+    @rule(key=st.sampled_from(KEYS))
+    def hold_a_key(self, key: UUID) -> None:
+        operators.hold_key(topic=TOPIC, key=str(key), actor="ann", reason="the model says so")
+
     @rule(is_skipped=st.booleans())
     def settle_a_held_key(self, *, is_skipped: bool) -> None:
         held = HeldKey.objects.order_by("id").first()
@@ -141,7 +145,7 @@ class BusMachine(RuleBasedStateMachine):
         if not is_skipped:
             operators.release_key(held, actor="ann")
             return
-        waiting = OutboxEvent.objects.filter(pk=held.outbox_id).first()
+        waiting = operators._first_event(held)
         operators.skip_event(held, actor="ann", reason="the model says so")
         if waiting is not None:
             self.skipped.add(str(waiting.event_id))

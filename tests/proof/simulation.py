@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,11 +13,13 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connection, transaction
 
-from eventbus import faults, leases
+from eventbus import backlog, faults, leases
 from eventbus import relay as relay_module
+from eventbus.floors import Floors
+from eventbus.messages import Row
 from eventbus.models import OutboxEvent
-from eventbus.outbox import publish
-from eventbus.relay import Relay, Row
+from eventbus.outbox import publish, publish_in_turn
+from eventbus.relay import Relay
 from tests.eventbus.sample import Counted
 from tests.proof.broker import Broker, RecordingProducer
 
@@ -47,10 +49,34 @@ class CursorRelay(Relay):
 
     last: ClassVar[int] = 0
 
-    def _fetch(self, buckets: list[int]) -> list[Row]:
-        rows = [row for row in super()._fetch(buckets) if row.id > self.last]
+    def _fetch(self, owned: Mapping[int, int]) -> list[Row]:
+        rows = [row for row in super()._fetch(owned) if row.id > self.last]
         CursorRelay.last = max([self.last, *(row.id for row in rows)])
         return rows
+
+
+class InheritedFloors(Floors):
+    """Floors that no lease and no connection makes anybody forget."""
+
+    def forget(self) -> None:
+        pass
+
+    def above(self, owned: Mapping[int, int]) -> list[int]:
+        return [self._floors.get(bucket, 0) for bucket in owned]
+
+
+class HastyRelay(Relay):
+    """Wrong on purpose: raises a bucket's floor, and its successor's, to what it deleted, whoever may still write."""
+
+    floors: ClassVar[InheritedFloors] = InheritedFloors()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backlog.floors = self.floors
+
+    def _finish(self, rows: Sequence[Row], owned: Mapping[int, int]) -> None:
+        super()._finish(rows, owned)
+        self.floors._floors.update({row.bucket: row.id for row in rows})
 
 
 def lock_and_count(key: UUID) -> int:
@@ -80,6 +106,16 @@ def publish_early(key: UUID, event_id: str, pause: Callable[[], None]) -> int:
     """Wrong on purpose: the outbox row's id is drawn before the lock."""
     pause()
     publish(Counted(id=event_id, counter_id=key, number=0))
+    pause()
+    number = lock_and_count(key)
+    pause()
+    return number
+
+
+def publish_early_in_turn(key: UUID, event_id: str, pause: Callable[[], None]) -> int:
+    """Before the lock too, but with the key held from before the row's id is drawn."""
+    pause()
+    publish_in_turn(Counted(id=event_id, counter_id=key, number=0))
     pause()
     number = lock_and_count(key)
     pause()
@@ -129,6 +165,7 @@ def run_relays(kind: type[Relay], stop: threading.Event, tally: dict[str, int], 
             else:
                 tally["stops"] += 1
                 relay._close()
+            tally["floors"] += any(relay.backlog.floors._floors.values())
     finally:
         connection.close()
 
@@ -164,7 +201,8 @@ def simulate(
         cursor.executemany("INSERT INTO proof_counter VALUES (%s, 0)", [[key] for key in keys])
     patch.setattr(relay_module, "EventProducer", partial(RecordingProducer, broker))
     patch.setattr(leases, "BALANCE_SECONDS", 0.05)
-    tally = {"kills": 0, "stops": 0}
+    patch.setattr(backlog, "LOOK_SECONDS", 0.0)
+    tally = {"kills": 0, "stops": 0, "floors": 0}
     seeds = random.Random()
     writers = [
         threading.Thread(target=write, args=[keys, facts, publish_way, seeds.getrandbits(32)]) for _ in range(WRITERS)

@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from eventbus import consumer, parking, relay
+from eventbus.kafka.outcome import Outcome
+from eventbus.messages import Row
 from eventbus.processing import Processor
 from tests.proof.machine import GOES_WELL, KEYS, BusMachine, producer_of, source_of
 
@@ -87,7 +89,7 @@ def test_the_history_that_finds_mistakes_finds_none_in_what_is_right() -> None:
 def delete_before_produce(patch: pytest.MonkeyPatch) -> None:
     produce = relay.Relay._produce
 
-    def wrong(self: relay.Relay, rows: list[relay.Row]) -> relay.Outcome:
+    def wrong(self: relay.Relay, rows: list[Row]) -> Outcome:
         self._finish(rows, self.leases.held())
         return produce(self, rows)
 
@@ -114,7 +116,7 @@ def offsets_before_effects(patch: pytest.MonkeyPatch) -> None:
 
 def newest_first(patch: pytest.MonkeyPatch) -> None:
     fetch = relay.Relay._fetch
-    patch.setattr(relay.Relay, "_fetch", lambda self, buckets: fetch(self, buckets)[::-1])
+    patch.setattr(relay.Relay, "_fetch", lambda self, owned: fetch(self, owned)[::-1])
 
 
 @pytest.mark.parametrize(

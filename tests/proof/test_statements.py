@@ -1,5 +1,6 @@
 """What a round, a batch and an attempt cost in statements."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -8,10 +9,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from eventbus import relay as relay_module
+from eventbus.messages import Row
 from eventbus.models import OutboxEvent, ParkedEvent
 from eventbus.outbox import publish
 from eventbus.processing import Processor
-from eventbus.relay import Relay, Row
+from eventbus.relay import Relay
 from tests.eventbus.conftest import message
 from tests.eventbus.sample import Counted, troubles
 from tests.proof.broker import Broker, RecordingProducer
@@ -26,11 +28,11 @@ def verbs(queries: CaptureQueriesContext) -> list[str]:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("size", [1, 150])
 def test_a_round_asks_and_deletes_once_whatever_its_size(bus: Any, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    broker, asked, fetch = Broker(), list[list[int]](), Relay._fetch
+    broker, asked, fetch = Broker(), list[Mapping[int, int]](), Relay._fetch
 
-    def counted_fetch(self: Relay, buckets: list[int]) -> list[Row]:
-        asked.append(buckets)
-        return fetch(self, buckets)
+    def counted_fetch(self: Relay, owned: Mapping[int, int]) -> list[Row]:
+        asked.append(owned)
+        return fetch(self, owned)
 
     monkeypatch.setattr(relay_module, "EventProducer", lambda *arguments: RecordingProducer(broker, *arguments))
     monkeypatch.setattr(Relay, "_fetch", counted_fetch)
