@@ -21,9 +21,9 @@ from tests.chaos.watch import Trouble
 
 EXACT = Verdict(lost=0, doubled=0, inverted=0, untrue=0, committed=100)
 SMALL = Size(brokers=1, relays=1, groups=1, consumers=1, journals=1, writers=1)
-# The relay dies with rows in hand that it could not send.
+# The relay dies with rows in hand that the broker has not answered; a network that is cut it would notice at once.
 FAULTS = [
-    Fault(at=1.0, kind="cut", target="network to kafka-1", lasts=7.0),
+    Fault(at=1.0, kind="silent", target="network to kafka-1", lasts=7.0),
     Fault(at=4.0, kind="killed", target="relay-1"),
 ]
 
