@@ -54,9 +54,8 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     def renewable_by(self, now: datetime) -> Self:
         """Subscriptions whose next period is to be asked for, longest due first."""
         return (
-            self._with_awaited()
-            .filter(status__in=("trialing", "active"), cancel_at_period_end=False, next_action_at__lte=now)
-            .filter(awaited__isnull=True)
+            self.filter(status__in=("trialing", "active"), cancel_at_period_end=False, next_action_at__lte=now)
+            .exclude(requested_payments__state="open")
             .order_by("next_action_at")
         )
 
