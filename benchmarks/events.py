@@ -1,0 +1,16 @@
+"""The event that everything is measured with: 300 bytes on the wire, headers as every event of ours has them."""
+
+from uuid import UUID
+
+from eventbus.events import Event, event
+
+PADDING = "x" * 107  # brings the value to 300 bytes
+
+
+@event("benchmark.counted", version="1.0", key="counter_id", aggregate="counter")
+class Counted(Event):
+    """A counter reached a number."""
+
+    counter_id: UUID
+    number: int
+    padding: str = PADDING

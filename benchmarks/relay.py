@@ -1,0 +1,147 @@
+"""The relay against the fastest loop that produces the same messages, and against an outbox written the usual way."""
+
+import time
+from functools import partial
+from statistics import median
+
+from confluent_kafka import KafkaError, Producer
+from django.db import transaction
+from django.utils import timezone
+
+from benchmarks import backlog_rows
+from benchmarks.effort import Effort
+from benchmarks.ground import BrokerKind, broker
+from benchmarks.models import PlainOutboxEvent
+from benchmarks.report import Bar, Report
+from benchmarks.rounds import Figures, by_turns, ratio
+from benchmarks.running import drain_outbox, running_relay
+from eventbus.models import OutboxEvent
+
+RAW, RELAY, PLAIN = "raw produce", "relay", "plain ORM outbox"
+EVENTS = 40_000
+PLAIN_EVENTS = 10_000  # the slow one needs fewer to show its pace
+PLAIN_BATCH = 1000
+SHARE_OF_RAW: dict[BrokerKind, float] = {"builtin": 0.40, "apache": 0.50}
+TIMES_PLAIN = 4.0
+
+
+def run(effort: Effort) -> Report:
+    """Both brokers, three variants each."""
+    report = Report(
+        "relay",
+        "events/s from a filled outbox to the broker's acknowledgement, 300 bytes and our headers",
+        ["broker", "variant", "events/s", "share of raw"],
+    )
+    events = effort.count(EVENTS, least=2000)
+    backlog_rows.make_template(events)
+    for kind, share in SHARE_OF_RAW.items():
+        with broker(kind) as address:
+            figures = measure(address, events=events, effort=effort)
+        for name, rates in figures.items():
+            report.rows.append([kind, name, median(rates), ratio(figures, name, RAW)])
+        report.bars += [
+            Bar(f"{kind}: relay / raw produce", ratio(figures, RELAY, RAW), share, ">="),
+            Bar(f"{kind}: relay / plain ORM outbox", ratio(figures, RELAY, PLAIN), TIMES_PLAIN, ">="),
+        ]
+    return report
+
+
+def measure(address: str, *, events: int, effort: Effort) -> Figures:
+    """Events per second of each variant, round by round; every producer is connected before the first."""
+    messages = list(OutboxEvent.objects.raw(f"SELECT * FROM {backlog_rows.TEMPLATE} ORDER BY id"))
+    plain = effort.count(PLAIN_EVENTS, least=500)
+    producer = connected_producer(address, messages[0])
+    with running_relay() as relay:
+        drain_outbox(relay, events)
+        return by_turns(
+            {
+                RAW: lambda: produce_raw(producer, messages),
+                RELAY: lambda: drain_outbox(relay, events),
+                PLAIN: lambda: drain_plain_outbox(producer, plain),
+            },
+            rounds=effort.rounds,
+        )
+
+
+def produce_raw(producer: Producer, messages: list[OutboxEvent]) -> float:
+    """The ceiling: messages that lie in memory, a callback for each, one flush."""
+    ready = [(m.topic, m.key.encode(), bytes(m.payload), m.headers) for m in messages]
+    acknowledged = 0
+
+    def note(error: KafkaError | None, _: object) -> None:
+        nonlocal acknowledged
+        acknowledged += error is None
+
+    started = time.perf_counter()
+    for topic, key, value, headers in ready:
+        producer.produce(topic, value=value, key=key, headers=headers, on_delivery=note)
+        producer.poll(0)
+    producer.flush()
+    elapsed = time.perf_counter() - started
+    require(acknowledged, len(messages))
+    return acknowledged / elapsed
+
+
+def drain_plain_outbox(producer: Producer, events: int) -> float:
+    """A thousand at a time: lock, produce, flush, mark as published, commit."""
+    fill_plain_outbox(events)
+    started = time.perf_counter()
+    published = 0
+    while batch := publish_plain_batch(producer):
+        published += batch
+    elapsed = time.perf_counter() - started
+    require(published, events)
+    return published / elapsed
+
+
+@transaction.atomic
+def publish_plain_batch(producer: Producer) -> int:
+    """One batch of the plain outbox; the number published."""
+    waiting = PlainOutboxEvent.objects.filter(published_at=None).order_by("id")
+    rows = list(waiting.select_for_update(skip_locked=True)[:PLAIN_BATCH])
+    published: list[int] = []
+
+    def note(pk: int, error: KafkaError | None, _: object) -> None:
+        if error is None:
+            published.append(pk)
+
+    for row in rows:
+        producer.produce(
+            row.topic,
+            value=bytes(row.payload),
+            key=row.key,
+            headers=row.headers,
+            on_delivery=partial(note, row.pk),
+        )
+        producer.poll(0)
+    producer.flush()
+    PlainOutboxEvent.objects.filter(pk__in=published).update(published_at=timezone.now())
+    return len(published)
+
+
+def fill_plain_outbox(events: int) -> None:
+    """The same messages for the plain outbox."""
+    table = PlainOutboxEvent._meta.db_table
+    backlog_rows.execute(f"TRUNCATE {table}")
+    backlog_rows.execute(
+        f"INSERT INTO {table} (topic, key, payload, headers)"
+        f" SELECT topic, key, payload, headers FROM {backlog_rows.TEMPLATE} ORDER BY id LIMIT %s",
+        [events],
+    )
+    backlog_rows.settle(table)
+
+
+def connected_producer(address: str, sample: OutboxEvent) -> Producer:
+    """As safe as ours: idempotent, acknowledged by all, the same partitions for the same keys."""
+    producer = Producer(
+        {"bootstrap.servers": address, "enable.idempotence": True, "acks": "all", "partitioner": "murmur2_random"}
+    )
+    producer.produce(sample.topic, value=bytes(sample.payload), key=sample.key)
+    producer.flush()
+    return producer
+
+
+def require(done: int, wanted: int) -> None:
+    """A variant that did not do the work has no figure."""
+    if done != wanted:
+        raise RuntimeError(f"{done} of {wanted} events were acknowledged")
