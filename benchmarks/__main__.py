@@ -6,7 +6,7 @@ from importlib import import_module
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.ground import database
 
-NAMES = ("relay",)
+NAMES = ("relay", "peers")
 
 
 def effort_of(arguments: argparse.Namespace) -> Effort:
