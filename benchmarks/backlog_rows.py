@@ -17,20 +17,21 @@ KEYS = 997
 CHUNK = 1000
 
 
-def make_template(count: int) -> None:
-    """Keep so many published events aside; key by key the numbers rise from 1."""
-    execute(f"DROP TABLE IF EXISTS {TEMPLATE}")
-    clear_outbox()
+def make_template(count: int, event_class: type[Counted] = Counted) -> None:
+    """Keep so many published events aside, before any relay can see them; key by key the numbers rise from 1."""
     with transaction.atomic():
+        execute(f"DROP TABLE IF EXISTS {TEMPLATE}")
         for start in range(0, count, CHUNK):
-            publish(*(counted(number) for number in range(start, min(start + CHUNK, count))))
-    execute(f"CREATE TABLE {TEMPLATE} AS SELECT * FROM {OutboxEvent._meta.db_table}")
-    clear_outbox()
+            publish(*(counted(event_class, number) for number in range(start, min(start + CHUNK, count))))
+        execute(f"CREATE TABLE {TEMPLATE} AS SELECT * FROM {OutboxEvent._meta.db_table}")
+        execute(f"ALTER TABLE {TEMPLATE} ADD PRIMARY KEY (id)")
+        execute(f"DELETE FROM {OutboxEvent._meta.db_table}")
+    settle(TEMPLATE)
 
 
-def counted(number: int) -> Counted:
+def counted(event_class: type[Counted], number: int) -> Counted:
     """The event of this place in the backlog."""
-    return Counted(counter_id=UUID(int=number % KEYS), number=number // KEYS + 1)
+    return event_class(counter_id=UUID(int=number % KEYS), number=number // KEYS + 1)
 
 
 def fill_outbox(times: int = 1) -> None:

@@ -14,3 +14,8 @@ class Counted(Event):
     counter_id: UUID
     number: int
     padding: str = PADDING
+
+
+@event("benchmark.traced", version="1.0", key="counter_id", aggregate="counter")
+class Traced(Counted):
+    """The same, answered with a row of its own, so that each effect's commit can be found."""

@@ -18,6 +18,28 @@ class Counter(models.Model):
         return f"{self.id}: {self.number}"
 
 
+class Written(models.Model):
+    """The change that an event tells of: the commit of this row is the event's."""
+
+    event_id = models.TextField(primary_key=True)
+
+    objects: ClassVar[models.Manager["Written"]] = models.Manager()
+
+    def __str__(self) -> str:
+        return self.event_id
+
+
+class Effect(models.Model):
+    """What a handler did: the commit of this row is the effect's."""
+
+    event_id = models.TextField(primary_key=True)
+
+    objects: ClassVar[models.Manager["Effect"]] = models.Manager()
+
+    def __str__(self) -> str:
+        return self.event_id
+
+
 class PlainOutboxEvent(models.Model):
     """An outbox row as it is usually written: a flag says whether it was published."""
 
