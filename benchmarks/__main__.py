@@ -6,7 +6,7 @@ from importlib import import_module
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.ground import database
 
-NAMES = ("relay", "peers", "publish", "latency", "two_relays", "backlog", "memory")
+NAMES = ("relay", "peers", "consumer", "publish", "latency", "two_relays", "backlog", "memory")
 
 
 def effort_of(arguments: argparse.Namespace) -> Effort:

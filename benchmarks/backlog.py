@@ -1,8 +1,6 @@
 """A long backlog, and a short queue through which much passes: the last events must go as fast as the first."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from statistics import median
 
 from django.db import connection
@@ -75,7 +73,7 @@ def pass_through_queue(report: Report, effort: Effort) -> None:
     backlog_rows.make_template(QUEUE_ROWS)
     events = effort.count(PASSING, least=10_000)
     sizes, times = [], []
-    with running_relay() as relay, steady_queue():
+    with running_relay() as relay, flood(below=QUEUE_ROWS):
         for part in range(1, PARTS + 1):
             while relay.published < events * part // PARTS:
                 time.sleep(0.01)
@@ -89,13 +87,6 @@ def pass_through_queue(report: Report, effort: Effort) -> None:
         Bar("index size at the end / at the start", sizes[-1] / sizes[0], FLAT, "<="),
         Bar("fetch time at the end / at the start", times[-1] / times[0], FLAT, "<="),
     ]
-
-
-@contextmanager
-def steady_queue() -> Iterator[None]:
-    """While the block runs, a thousand fresh events come whenever fewer wait."""
-    with flood(lambda: OutboxEvent.objects.count() < QUEUE_ROWS):
-        yield
 
 
 def index_megabytes() -> float:

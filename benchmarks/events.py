@@ -16,6 +16,11 @@ class Counted(Event):
     padding: str = PADDING
 
 
+@event("benchmark.counted_plainly", version="1.0", key="counter_id", aggregate="counter")
+class CountedPlainly(Counted):
+    """The same, for a consumer that is not the bus's."""
+
+
 @event("benchmark.traced", version="1.0", key="counter_id", aggregate="counter")
 class Traced(Counted):
     """The same, answered with a row of its own, so that each effect's commit can be found."""

@@ -4,7 +4,6 @@ import time
 from statistics import mean
 
 import psutil
-from django.db import connection
 
 from benchmarks import backlog_rows
 from benchmarks.effort import Effort
@@ -13,7 +12,6 @@ from benchmarks.ground import broker
 from benchmarks.programs import command
 from benchmarks.report import Bar, Report
 from benchmarks.writers import flood
-from eventbus.models import OutboxEvent
 
 TEMPLATE_ROWS = 5000
 SECONDS = 600.0
@@ -28,7 +26,7 @@ def run(effort: Effort) -> Report:
     parts = effort.seconds(SECONDS, least=10.0) / PARTS
     with broker("apache"), command("relay_outbox") as relay, command("run_consumers", "benchmarks") as consumer:
         processes = {"relay": psutil.Process(relay.pid), "consumer": psutil.Process(consumer.pid)}
-        with flood(is_short):
+        with flood(below=TEMPLATE_ROWS):
             sizes = sampled(processes, parts)
     columns = ["process", "second part, MB", "last part, MB", "more"]
     report = Report("memory", f"resident memory in {PARTS} parts of {parts:g} s at full load", columns)
@@ -51,11 +49,3 @@ def sampled(processes: dict[str, psutil.Process], seconds: float) -> dict[str, l
         for name, values in samples.items():
             sizes[name].append(mean(values) / 1024**2)
     return sizes
-
-
-def is_short() -> bool:
-    """Whether the relay is about to run out of work."""
-    try:
-        return OutboxEvent.objects.count() < TEMPLATE_ROWS
-    finally:
-        connection.close()

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -33,6 +33,8 @@ WITH change AS (SELECT id, uuidv7()::text AS event_id FROM {TEMPLATE})
 INSERT INTO {OutboxEvent._meta.db_table} ({INTO})
 SELECT {COPY} FROM {TEMPLATE} template JOIN change USING (id) ORDER BY template.id
 """
+WAITING = f"SELECT count(*) FROM {OutboxEvent._meta.db_table}"
+FLOOD_SECONDS = 0.01
 
 
 def write_steadily(*, rate: float, seconds: float) -> float:
@@ -58,14 +60,15 @@ def write_steadily(*, rate: float, seconds: float) -> float:
 
 
 @contextmanager
-def flood(is_wanted: Callable[[], bool]) -> Iterator[None]:
-    """While the block runs, add the template to the outbox, as fresh events, whenever more is wanted."""
+def flood(*, below: int) -> Iterator[None]:
+    """While the block runs, add the template to the outbox, as fresh events, whenever fewer than `below` wait."""
     stop = threading.Event()
 
     def write() -> None:
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as database:
-            while not stop.wait(0.01):
-                if is_wanted():
+            while not stop.wait(FLOOD_SECONDS):
+                [waiting] = database.execute(WAITING).fetchone() or (0,)
+                if waiting < below:
                     database.execute(FLOOD)
 
     thread = threading.Thread(target=write)
