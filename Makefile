@@ -11,7 +11,7 @@ ARGS ?=
 # Checks and tests decide by themselves what they run against; a developer's shell must not.
 PRODUCTION := env -u DJANGO_SETTINGS_MODULE $$(grep -v '^\#' deploy/placeholder.env) $(PYTHON)
 
-.PHONY: help setup tools demo test chaos check up down lock clean
+.PHONY: help setup tools demo test chaos bench check up down lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/make \1\t\2/' | expand -t 14
@@ -55,6 +55,10 @@ chaos: tools  ## Break everything at random under load, then count the effects; 
 	@echo "chaos: three real brokers, a bad network, kill -9; then every effect must be there once and in order"
 	@$(PYTHON) -m tests.chaos $(ARGS)
 
+bench: tools  ## Measure the event bus; ARGS=relay for one, ARGS=--quick only to see that all still work
+	@echo "bench: ratios within one run; the machine should have nothing else to do"
+	@$(PYTHON) -m benchmarks $(ARGS)
+
 check: setup  ## Lint, types, import rules, migrations, API schema, events, production settings, compose file
 	@echo "check: lint"
 	@.venv/bin/ruff check .
@@ -88,7 +92,7 @@ up:  ## Start everything in containers and wait until it is healthy
 down:  ## Stop the containers; their data stays
 	@docker compose down
 
-lock: setup  ## Write both lock files anew from the requirements
+lock: setup  ## Write the lock files anew from the requirements
 	@echo "lock: requirements.lock"
 	@CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock requirements.txt
@@ -96,6 +100,10 @@ lock: setup  ## Write both lock files anew from the requirements
 	@CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --constraint requirements.lock \
 		--output-file requirements-dev.lock requirements-dev.txt
+	@echo "lock: benchmarks/requirements-peers.lock"
+	@CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file benchmarks/requirements-peers.lock benchmarks/requirements-peers.txt
 
 clean:  ## Remove what the targets above made: .venv, caches, var/
 	@echo "clean: .venv, caches, staticfiles, var"

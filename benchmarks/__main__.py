@@ -1,10 +1,12 @@
 """Measure the bus: `python -m benchmarks [NAME ...] [--quick]`."""
 
 import argparse
+import sys
 from importlib import import_module
 
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.ground import database
+from devstack.exceptions import DevstackError
 
 NAMES = ("relay", "peers", "consumer", "publish", "latency", "two_relays", "backlog", "memory")
 
@@ -24,9 +26,12 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=FULL.scale, help="part of the full size (default %(default)s)")
     arguments = parser.parse_args()
     effort = effort_of(arguments)
-    with database():
-        for name in arguments.name or NAMES:
-            import_module(f"benchmarks.{name}").run(effort).show(effort)
+    try:
+        with database():
+            for name in arguments.name or NAMES:
+                import_module(f"benchmarks.{name}").run(effort).show(effort)
+    except DevstackError as error:
+        sys.exit(f"benchmarks: {error}")
 
 
 if __name__ == "__main__":

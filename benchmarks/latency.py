@@ -44,10 +44,10 @@ def run(effort: Effort) -> Report:
     report = Report(
         "latency", "milliseconds, real Kafka, each process its own", ["way", "events/s", "kept", "p50", "p99", "most"]
     )
-    seconds = effort.seconds(SECONDS, least=2.0)
+    seconds = effort.seconds(SECONDS, least=1.0)
     with broker("apache") as address, command("relay_outbox") as relay:
         warm_up(Counted)
-        idle = idle_share(relay.pid, effort.seconds(IDLE_SECONDS, least=2.0))
+        idle = idle_share(relay.pid, effort.seconds(IDLE_SECONDS, least=1.0))
         for rate in (SLOW, FAST):
             note(report, ACKNOWLEDGED, rate, *acknowledged(address, rate=rate, seconds=seconds))
         with command("run_consumers", "benchmarks"):

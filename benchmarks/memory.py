@@ -23,7 +23,7 @@ GROWTH = 0.05
 def run(effort: Effort) -> Report:
     """Real Kafka, so that the consumer can lie far behind; fresh events as fast as they go."""
     backlog_rows.make_template(TEMPLATE_ROWS, Traced)
-    parts = effort.seconds(SECONDS, least=10.0) / PARTS
+    parts = effort.seconds(SECONDS, least=5.0) / PARTS
     with broker("apache"), command("relay_outbox") as relay, command("run_consumers", "benchmarks") as consumer:
         processes = {"relay": psutil.Process(relay.pid), "consumer": psutil.Process(consumer.pid)}
         with flood(below=TEMPLATE_ROWS):
