@@ -52,7 +52,7 @@ def run(effort: Effort) -> Report:
             note(report, ACKNOWLEDGED, rate, *acknowledged(address, rate=rate, seconds=seconds))
         with command("run_consumers", "benchmarks"):
             warm_up(Traced)
-            wait_until(Effect.objects.exists, "no effect of the first event")
+            wait_until_answered()
             note(report, HANDLED, FAST, *handled(rate=FAST, seconds=seconds))
     report.bars.append(Bar("idle relay, share of a core", idle, IDLE_SHARE, "<="))
     return report
@@ -69,7 +69,7 @@ def note(report: Report, way: str, rate: int, kept: float, seconds: list[float])
 
 def acknowledged(address: str, *, rate: int, seconds: float) -> tuple[float, list[float]]:
     """The rate that was kept, and for each event the seconds from its commit until a reader of the topic had it."""
-    backlog_rows.execute(f"TRUNCATE {Written._meta.db_table}")
+    forget()
     with watching(address, topic_of(Counted.spec)) as stop:
         kept = write_steadily(rate=rate, seconds=seconds)
         wait_until(lambda: not OutboxEvent.objects.exists(), "the outbox is not emptied")
@@ -83,22 +83,33 @@ def acknowledged(address: str, *, rate: int, seconds: float) -> tuple[float, lis
 
 def handled(*, rate: int, seconds: float) -> tuple[float, list[float]]:
     """The rate that was kept, and for each event the seconds from its commit to its effect's."""
-    for model in (Written, Effect, InboxEvent):
-        backlog_rows.execute(f"TRUNCATE {model._meta.db_table}")
+    forget()
     kept = write_steadily(rate=rate, seconds=seconds)
-    wait_until(lambda: Effect.objects.count() == Written.objects.count(), "not every event took effect")
+    wait_until_answered()
     with connection.cursor() as cursor:
         cursor.execute(END_TO_END)
         return kept, [value for (value,) in cursor.fetchall()]
 
 
 def warm_up(event_class: type[Counted]) -> None:
-    """Rows to copy, and one event through, so that every connection stands."""
+    """Rows to copy, and a second's events through, so that every connection stands."""
+    forget()
     wait_until(lambda: not OutboxEvent.objects.exists(), "the outbox is not emptied")
     backlog_rows.make_template(TEMPLATE_ROWS, event_class)
     write_steadily(rate=100, seconds=1.0)
     wait_until(lambda: not OutboxEvent.objects.exists(), "the outbox is not emptied")
     time.sleep(1.0)
+
+
+def forget() -> None:
+    """Nothing was written and nothing handled."""
+    for model in (Written, Effect, InboxEvent):
+        backlog_rows.execute(f"TRUNCATE {model._meta.db_table}")
+
+
+def wait_until_answered() -> None:
+    """Until every event written has its effect."""
+    wait_until(lambda: Effect.objects.count() == Written.objects.count(), "not every event took effect")
 
 
 def idle_share(pid: int, seconds: float) -> float:
