@@ -1,6 +1,7 @@
 """Measure the bus: `python -m benchmarks [NAME ...] [--quick]`."""
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -29,7 +30,8 @@ def main() -> None:
     try:
         with database():
             for name in arguments.name or NAMES:
-                import_module(f"benchmarks.{name}").run(effort).show(effort)
+                load = os.getloadavg()[0]
+                import_module(f"benchmarks.{name}").run(effort).show(effort, load=load)
     except DevstackError as error:
         sys.exit(f"benchmarks: {error}")
 

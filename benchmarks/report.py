@@ -34,10 +34,12 @@ class Report:
     columns: Sequence[str]
     rows: list[Sequence[Any]] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
-    def show(self, effort: Effort) -> None:
-        """Print the table, the bars and the line of JSON."""
+    def show(self, effort: Effort, *, load: float) -> None:
+        """Print the table, the bars and the line of JSON.
+
+        `load` is how many programs wanted a core just before: with more than there are, every figure is worth less.
+        """
         print(f"\n{self.name}: {self.title}\n")
         for line in table(self.columns, self.rows):
             print(f"  {line}")
@@ -45,9 +47,8 @@ class Report:
         for bar in self.bars:
             verdict = ("met" if bar.is_met else "MISSED") if effort.is_full else "not judged, the run is too small"
             print(f"  {bar.what}: {readable(bar.reached)} (must be {bar.direction} {bar.bound:g}): {verdict}")
-        for note in self.notes:
-            print(f"  {note}")
-        print(json.dumps(self.as_json(effort)), flush=True)
+        print(f"  {os.cpu_count()} cores, load before it began {load:.1f}")
+        print(json.dumps({**self.as_json(effort), "load": round(load, 1)}), flush=True)
 
     def as_json(self, effort: Effort) -> dict[str, Any]:
         """The same for a machine."""

@@ -42,6 +42,15 @@ async def as_it_is(message: StreamMessage[Any]) -> bytes:
     return bytes(message.body)
 
 
+async def empty(engine: AsyncEngine) -> None:
+    """Until every delete is written."""
+    while True:
+        async with engine.connect() as connection:
+            if not await connection.scalar(text(f"SELECT count(*) FROM {TABLE}")):
+                return
+        await asyncio.sleep(0.01)
+
+
 async def main(events: int) -> None:
     engine = create_async_engine(
         os.environ["DATABASE_URL"].replace("postgres://", "postgresql+asyncpg://"), pool_size=WORKERS + 8
@@ -74,11 +83,7 @@ async def main(events: int) -> None:
     started = time.perf_counter()
     await broker.start()
     await done.wait()
-    while True:
-        async with engine.connect() as connection:
-            if not await connection.scalar(text(f"SELECT count(*) FROM {TABLE}")):
-                break
-        await asyncio.sleep(0.01)
+    await empty(engine)
     print(time.perf_counter() - started)
     await broker.stop()
     await kafka.stop()
