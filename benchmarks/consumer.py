@@ -14,7 +14,7 @@ from django.db import transaction
 
 from benchmarks import backlog_rows
 from benchmarks.effort import Effort
-from benchmarks.events import Counted, CountedPlainly
+from benchmarks.events import Counted, CountedPlainly, Tallied
 from benchmarks.ground import broker
 from benchmarks.models import Counter, PlainInboxEvent
 from benchmarks.report import Bar, Report
@@ -24,9 +24,10 @@ from eventbus.models import InboxEvent
 from eventbus.outbox import publish, topic_of
 from eventbus.relay import Relay
 
-PLAIN, ORM = "one transaction a message, get_or_create", "batches, one ORM update a message"
-EVENTS = {PLAIN: 1000, ORM: 4000}
-TIMES_PLAIN = {ORM: 4.0}
+PLAIN = "one transaction a message, get_or_create"
+ORM, SET_BASED = "batches, one ORM update a message", "batches, set-based handler"
+EVENTS = {PLAIN: 1000, ORM: 4000, SET_BASED: 20_000}
+TIMES_PLAIN = {ORM: 4.0, SET_BASED: 40.0}
 CHUNK = 500
 PATIENCE_SECONDS = 300.0
 
@@ -43,6 +44,7 @@ def run(effort: Effort) -> Report:
             variants: dict[str, Callable[[], float]] = {
                 PLAIN: partial(handle_plainly, plain, count[PLAIN]),
                 ORM: partial(handle, ours, Counted, count[ORM]),
+                SET_BASED: partial(handle, ours, Tallied, count[SET_BASED]),
             }
             for variant in variants.values():
                 variant()  # joins its group

@@ -21,6 +21,11 @@ class CountedPlainly(Counted):
     """The same, for a consumer that is not the bus's."""
 
 
+@event("benchmark.tallied", version="1.0", key="counter_id", aggregate="counter")
+class Tallied(Counted):
+    """The same, answered by the batch."""
+
+
 @event("benchmark.traced", version="1.0", key="counter_id", aggregate="counter")
 class Traced(Counted):
     """The same, answered with a row of its own, so that each effect's commit can be found."""
