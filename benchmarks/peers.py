@@ -13,7 +13,7 @@ from benchmarks.events import Counted
 from benchmarks.ground import PROJECT, broker
 from benchmarks.report import Bar, Report
 from benchmarks.rounds import by_turns, ratio
-from benchmarks.running import drain_outbox, running_relay
+from benchmarks.running import drain_outbox, ready_relay
 from eventbus.outbox import topic_of
 
 LOCK = Path(__file__).with_name("requirements-peers.lock")
@@ -30,7 +30,7 @@ def run(effort: Effort) -> Report:
     python = installed()
     events = effort.count(EVENTS, least=2000)
     backlog_rows.make_template(events)
-    with broker("apache"), running_relay() as relay:
+    with broker("apache"), ready_relay() as relay:
         drain_outbox(relay, events)
         variants = {RELAY: lambda: drain_outbox(relay, events)}
         for peer, wanted in PEERS.items():

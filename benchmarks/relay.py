@@ -15,7 +15,7 @@ from benchmarks.ground import BrokerKind, broker
 from benchmarks.models import PlainOutboxEvent
 from benchmarks.report import Bar, Report
 from benchmarks.rounds import Figures, by_turns, ratio
-from benchmarks.running import drain_outbox, running_relay
+from benchmarks.running import drain_outbox, ready_relay
 from eventbus.models import OutboxEvent
 
 Message = tuple[str, bytes, bytes, dict[str, str | bytes | None]]  # topic, key, value, headers
@@ -57,7 +57,7 @@ def measure(address: str, *, events: int, effort: Effort) -> tuple[Figures, Figu
     messages: list[Message] = [(row.topic, row.key.encode(), bytes(row.payload), row.headers) for row in rows]
     plain = effort.count(PLAIN_EVENTS, least=500)
     producer = connected_producer(address, messages[0])
-    with running_relay() as relay:
+    with ready_relay() as relay:
         drain_outbox(relay, events)
         costs: Figures = {RAW: [], RELAY: [], PLAIN: []}
         figures = by_turns(
