@@ -19,6 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from eventbus.exceptions import DomainError
@@ -123,6 +124,39 @@ def id_column(field: Any, *, page: str | None, short: bool) -> Column:
         return linked_id(getattr(row, field.attname), page=page, short=short)
 
     return described(show, field, str(field.verbose_name).removesuffix(" id"))
+
+
+def found_in(page: str, key: str) -> SafeString | str:
+    """A link to what that page (`app_model`) finds for the key."""
+    if not key:
+        return "-"
+    address = f"{reverse(f'admin:{page}_changelist')}?{urlencode({'q': key})}"
+    return format_html('<a href="{}" style="white-space: nowrap">{}</a>', address, key)
+
+
+class EventsMixin:
+    """The ways from an aggregate's page to its events; `event_key` names the column that is their key in Kafka."""
+
+    event_key = "id"
+    EVENTS: ClassVar = ("told", "untold", "unheard")
+
+    @admin.display(description="events in the journal")
+    def told(self, row: Any) -> SafeString | str:
+        """What Kafka was given, each with its cause and who handled it."""
+        return self._events("eventbus_journalevent", row)
+
+    @admin.display(description="events not published yet")
+    def untold(self, row: Any) -> SafeString | str:
+        """What the relay has still to publish."""
+        return self._events("eventbus_outboxevent", row)
+
+    @admin.display(description="events that could not be handled")
+    def unheard(self, row: Any) -> SafeString | str:
+        """What is parked, in any room."""
+        return self._events("eventbus_parkedevent", row)
+
+    def _events(self, page: str, row: Any) -> SafeString | str:
+        return found_in(page, str(getattr(row, self.event_key)))
 
 
 def linked_id(value: Any, *, page: str | None, short: bool) -> SafeString | str:

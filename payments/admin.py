@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from accounts.models import Role, User
 from api.admin import ReadOnlyAdmin, shown_money
 from api.authentication import user_id_of
-from eventbus.pages import act_on_each, asks_why
+from eventbus.pages import EventsMixin, act_on_each, asks_why
 from payments.models.disputes import Dispute
 from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.methods import PaymentMethod
@@ -83,7 +83,7 @@ class PaymentMethodAdmin(ReadOnlyAdmin):
 
 
 @admin.register(PaymentOrder)
-class PaymentOrderAdmin(ReadOnlyAdmin):
+class PaymentOrderAdmin(EventsMixin, ReadOnlyAdmin):
     """Payments, their attempts and refunds."""
 
     list_display = [
@@ -109,6 +109,8 @@ class PaymentOrderAdmin(ReadOnlyAdmin):
     search_fields = ["gateway_payment_id__exact"]
     search_ids: ClassVar[list[str]] = ["id", "reference_id", "payer_id", "payee_id", "post_id", "billing_request_id"]
     date_hierarchy = "created_at"
+    event_key = "reference_id"
+    fields: ClassVar = [*(field.name for field in PaymentOrder._meta.concrete_fields), *EventsMixin.EVENTS]
     inlines = [AttemptInline, RefundInline, DisputeInline, LedgerTransactionInline]
     actions = ["refund_all", "ask_gateway", "charge_again"]
 

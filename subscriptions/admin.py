@@ -5,13 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from api.admin import ReadOnlyAdmin, shown_money
-from eventbus.pages import act_on_each, asks_why, linked_id
+from eventbus.pages import EventsMixin, act_on_each, asks_why, found_in, linked_id
 from subscriptions.events import CancelledBy, CancelMode
 from subscriptions.models.history import (
     ReceivedPayment,
@@ -155,16 +152,8 @@ class TransitionInline(RowsInline):
         return found_in("eventbus_inboxevent", row.causation_event_id)
 
 
-def found_in(page: str, key: str) -> SafeString | str:
-    """A link to what that page finds for the key."""
-    if not key:
-        return "-"
-    address = f"{reverse(f'admin:{page}_changelist')}?{urlencode({'q': key})}"
-    return format_html('<a href="{}" style="white-space: nowrap">{}</a>', address, key)
-
-
 @admin.register(Subscription)
-class SubscriptionAdmin(ReadOnlyAdmin):
+class SubscriptionAdmin(EventsMixin, ReadOnlyAdmin):
     """Subscriptions with their story; cancelling goes through the service."""
 
     list_display = ["id", "subscriber_id", "creator_id", "tier", "amount", "status", "access_until", "created_at"]
@@ -177,19 +166,9 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     }
     money: ClassVar[dict[str, str]] = {"amount": "currency"}
     search_ids: ClassVar[list[str]] = ["id", "subscriber_id", "creator_id", "tier_id", "payments__id"]
-    fields: ClassVar = [*(field.name for field in Subscription._meta.concrete_fields), "untold", "unheard"]
+    fields: ClassVar = [*(field.name for field in Subscription._meta.concrete_fields), *EventsMixin.EVENTS]
     inlines = [PeriodInline, RequestedPaymentInline, ReceivedPaymentInline, TransitionInline]
     actions = ["cancel_at_period_end", "cancel_at_once", "resume", "retry_payment"]
-
-    @admin.display(description="events not published yet")
-    def untold(self, row: Subscription) -> SafeString | str:
-        """The way to what the relay has still to publish of it."""
-        return found_in("eventbus_outboxevent", str(row.pk))
-
-    @admin.display(description="events that could not be handled")
-    def unheard(self, row: Subscription) -> SafeString | str:
-        """The way to what is parked, in any room, with its key."""
-        return found_in("eventbus_parkedevent", str(row.pk))
 
     @admin.action(description="Cancel at the end of the period", permissions=["operate"])
     @asks_why("These subscriptions will not be renewed. What has no paid period left to run ends at once.")

@@ -1,5 +1,7 @@
 """An event's page in the admin: its cause, its effects, who has taken it, where it is stuck; and replay from there."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
@@ -10,6 +12,7 @@ from eventbus.journal.writer import JournalWriter
 from eventbus.models import InboxEvent, JournalEvent, OperatorAction, ParkedEvent, Replay
 from eventbus.testing import deliver, message_of, published
 from payments.events import TipSent
+from payments.models.orders import PaymentOrder
 from payments.services.charging import charge
 from tests.accounts.factories import make_creator, make_user
 from tests.admin.rows import journaled_event, parked_event
@@ -139,3 +142,16 @@ def test_who_may_only_look_cannot_replay(client, newcomer, tip):
     replay(client, JournalEvent.objects.get(), room="content")
 
     assert not Replay.objects.exists()
+
+
+def test_a_payments_page_leads_to_its_events_and_no_others(office, tip):
+    order = PaymentOrder.objects.get()
+    own, unrelated = journaled_event(key=str(order.reference_id)), journaled_event()
+
+    page = office.get(reverse("admin:payments_paymentorder_change", args=[order.pk])).content.decode()
+    journal = reverse("admin:eventbus_journalevent_changelist")
+    [address] = re.findall(rf'href="({journal}\?q=[^"]+)"', page)
+    found = {row.pk for row in office.get(address).context["cl"].result_list}
+
+    assert own.pk in found
+    assert unrelated.pk not in found
