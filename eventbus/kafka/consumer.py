@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
@@ -249,10 +250,15 @@ class EventConsumer:
         self._consumer.close()
 
 
+# For a header whose name is no UTF-8 the client returns a broken list *and* an exception. A call from C notices that.
+# The instruction into which CPython turns an often used `raw.headers()` does not: who looks into the list crashes then.
+_ask_for_headers = methodcaller("headers")
+
+
 def _headers_of(raw: Any) -> Iterable[tuple[str, bytes | None]]:
     try:
-        return raw.headers() or ()
-    except SystemError:  # a header's name is no UTF-8, which the client cannot hand over; asked again it would crash
+        return _ask_for_headers(raw) or ()
+    except SystemError:
         return ()
 
 
