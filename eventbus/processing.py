@@ -117,7 +117,8 @@ class Processor:
     def _next(self, waiting: deque[Delivery], kept: list[Delivery], *, size: int) -> list[Delivery]:
         """The deliveries of the next transaction, none when one had to be taken carefully; paused topics' are kept."""
         chunk: list[Delivery] = []
-        paused = self.breaker.paused()
+        # A pause may run out meanwhile: what follows something kept is kept too, or it would overtake it.
+        paused = self.breaker.paused() | {delivery.message.topic for delivery in kept}
         while waiting and len(chunk) < size:
             if waiting[0].message.topic in paused:
                 kept.append(waiting.popleft())

@@ -11,6 +11,7 @@ from eventbus import breaker as breaker_module
 from eventbus import parking
 from eventbus.breaker import Breaker, resume_topic
 from eventbus.exceptions import DomainError, NotYetError
+from eventbus.messages import read
 from eventbus.models import BreakerRule, OperatorAction, ParkedEvent, PausedTopic
 from eventbus.processing import Processor
 from tests.eventbus.conftest import message
@@ -72,6 +73,25 @@ def test_other_topics_of_the_batch_go_on(clock: Clock, processor: Processor) -> 
 
     assert left == bad[20:]
     assert len(effects()) == 5
+
+
+def test_a_pause_that_runs_out_in_the_middle_of_a_batch_lets_nothing_overtake(
+    clock: Clock, processor: Processor, monkeypatch: Any
+) -> None:
+    fail_everything()
+    del troubles[999]
+    bad, slow, late = [message(number=n) for n in range(21)], message(number=999, of=Tallied), message(number=999)
+    take = processor._take
+
+    def takes_long(deliveries: Any) -> Any:
+        clock.now += 20 if deliveries[0].message is slow else 0
+        return take(deliveries)
+
+    monkeypatch.setattr(processor, "_take", takes_long)
+
+    assert processor.process([*bad, slow, late]) == [bad[20], late]
+
+    assert effects() == [(read(slow).event.counter_id, 999)]
 
 
 def test_unreadable_messages_count(clock: Clock, processor: Processor) -> None:
