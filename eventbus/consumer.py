@@ -144,8 +144,11 @@ class Consumer:
         return set(self._topics) if self._is_full else self.processor.breaker.paused()
 
     def _retry(self) -> int:
+        """Try parked keys for as long as a batch may hold us, or a hundred slow failures would look like a standstill."""
+        seconds = bus_settings().consumer_hold_seconds
+        made = self._asks(lambda: self.processor.retry_due(seconds=seconds))
         self._retried_at = time.monotonic()
-        return self._asks(self.processor.retry_due) or 0
+        return made or 0
 
     def _look(self) -> None:
         """Show that this process lives, and learn what others and the operators decided, every few seconds."""

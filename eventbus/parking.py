@@ -8,10 +8,12 @@ lock, so a late follower cannot be left without a head. Times are the database's
 
 import logging
 import random
+import time
 import traceback as tracebacks
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import timedelta
+from math import inf
 from zlib import crc32
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
@@ -88,10 +90,14 @@ def park_ahead(group: str, delivery: Delivery) -> tuple[str, ParkedEvent | None]
     return "parked", head
 
 
-def retry_due(group: str, answer: Answer, breaker: Breaker, *, limit: int) -> int:
-    """Run due heads and, as each succeeds, its followers; the number of attempts made, at most `limit`."""
+def retry_due(group: str, answer: Answer, breaker: Breaker, *, limit: int, seconds: float = inf) -> int:
+    """Run due heads and, as each succeeds, its followers; the number of attempts made.
+
+    At most `limit`, and none is begun after so many seconds.
+    """
+    ends_at = time.monotonic() + seconds
     for made in range(limit):
-        head = _begin_attempt(group, breaker.paused())
+        head = _begin_attempt(group, breaker.paused()) if time.monotonic() <= ends_at else None
         if head is None:
             return made
         fault("before_retry")

@@ -85,9 +85,9 @@ class Processor:
                     break
         return [delivery.message for delivery in (*kept, *waiting)]
 
-    def retry_due(self, limit: int = 100) -> int:
+    def retry_due(self, *, limit: int = 100, seconds: float = inf) -> int:
         """Run parked heads whose time has come, with their followers in order; the number of attempts made."""
-        made = guarded(lambda: parking.retry_due(self.group, self.answer, self.breaker, limit=limit))
+        made = guarded(lambda: parking.retry_due(self.group, self.answer, self.breaker, limit=limit, seconds=seconds))
         metrics.consumer_retries.labels(self.group).inc(made)
         return made
 

@@ -55,7 +55,7 @@ class JournalWriter:
         metrics.journal_rows.inc(new)
         return []
 
-    def retry_due(self) -> int:
+    def retry_due(self, *, seconds: float = inf) -> int:
         """Nothing is ever parked here: what cannot be read is copied like the rest."""
         return 0
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from eventbus import consumer as consumer_module
-from eventbus import processing
+from eventbus import parking, processing
 from eventbus.consumer import Consumer
 from eventbus.handlers import Handler, handlers_of
 from eventbus.models import ConsumerWorker, ParkedEvent, PausedTopic
@@ -101,6 +102,28 @@ def test_with_too_much_parked_nothing_is_read_until_there_is_less(
         "consumer tests reads no more: 11 events are parked, more than the 10 that parked_limit allows",
         "consumer tests reads again: 9 events are parked",
     ]
+
+
+def test_retries_hold_the_loop_no_longer_than_a_batch_does(
+    consumer: Consumer, group: Group, monkeypatch: Any
+) -> None:
+    fail_everything()
+    send(group, *some(10))
+    consumer.step()
+    ParkedEvent.objects.update(next_attempt_at="2020-01-01T00:00Z")
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr(parking, "time", clock)
+
+    def slow() -> Exception:
+        clock.now += 2.0
+        return RuntimeError("the gateway is slow, and then away")
+
+    troubles.update(dict.fromkeys(range(1000), slow))
+
+    consumer.step()
+
+    assert ParkedEvent.objects.filter(attempts=2).count() == 3  # in 5 seconds
+    assert consumer._retry() == 3
 
 
 def test_retries_go_on_while_nothing_is_read(consumer: Consumer, group: Group, bus: Any) -> None:
