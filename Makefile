@@ -37,7 +37,7 @@ tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, Toxip
 	@if command -v go >/dev/null; then \
 		echo "tools: Toxiproxy"; $(PYTHON) -m devstack.toxiproxy; \
 	else \
-		echo "tools: no go (Debian: apt install golang-go): the tests with a bad network will be skipped"; \
+		echo "tools: no go (1.23 or newer: https://go.dev/dl): the tests with a bad network will be skipped"; \
 	fi
 	@if command -v npm >/dev/null; then \
 		for folder in $(NODE_TOOLS); do \

@@ -40,5 +40,9 @@ class BuiltinBrokerError(DevstackError):
     """The built-in broker refused a request or could not start."""
 
 
+class GoProgramError(DevstackError):
+    """A program written in Go cannot be built here; the message says what to install."""
+
+
 class ToxiproxyError(DevstackError):
-    """Toxiproxy cannot be built here, or refused a request."""
+    """Toxiproxy does not answer, or refused a request."""

@@ -1,65 +1,22 @@
 """Toxiproxy between clients and brokers: connections that are slow, silent or cut, at the word of a test.
 
-Built once with Go from the module of the version below, whose hash Go checks, and kept in the user's cache.
 `python -m devstack.toxiproxy` installs it.
 """
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 
-from devstack.exceptions import ToxiproxyError
+from devstack.exceptions import GoProgramError, ToxiproxyError
+from devstack.go_programs import GoProgram
 from devstack.managed import Program
 from devstack.ports import LOOPBACK, is_free
 
-VERSION = "2.12.0"
-PACKAGE = f"github.com/Shopify/toxiproxy/v2/cmd/server@v{VERSION}"
-BUILD_SECONDS = 900
+SERVER = GoProgram(name="toxiproxy", package="github.com/Shopify/toxiproxy/v2/cmd/server", version="2.12.0")
 ANSWER_SECONDS = 10
-LAST_LINES = 5
 DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.NO_CONTENT)
-
-
-def installed_server() -> Path:
-    """The server's program, built on first use."""
-    program = cache_folder() / "server"
-    if program.exists():
-        return program
-    go = shutil.which("go")
-    if go is None:
-        raise ToxiproxyError(
-            "no go found; the first start builds Toxiproxy: install Go (Debian: apt install golang-go)"
-        )
-    fresh = program.with_name(f"fresh-{os.getpid()}")
-    try:
-        result = subprocess.run(
-            [go, "install", PACKAGE],
-            env={**os.environ, "GOBIN": str(fresh)},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=BUILD_SECONDS,
-        )
-        if result.returncode != 0:
-            last = result.stderr.splitlines()[-LAST_LINES:]
-            raise ToxiproxyError("\n".join([f"go could not build Toxiproxy {VERSION}:", *last]))
-        (fresh / program.name).replace(program)  # in one step: another process may be installing it too
-    except subprocess.TimeoutExpired as error:
-        raise ToxiproxyError(f"go did not build Toxiproxy in {BUILD_SECONDS} s") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return program
-
-
-def cache_folder() -> Path:
-    """Where the program of this version is kept."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "tributary" / f"toxiproxy-{VERSION}"
 
 
 class Toxiproxy:
@@ -73,7 +30,7 @@ class Toxiproxy:
         """The server; restarted it would have forgotten its proxies, so it is not."""
         return Program(
             name="toxiproxy",
-            command=(str(installed_server()), "-host", LOOPBACK, "-port", str(self.port)),
+            command=(str(SERVER.installed()), "-host", LOOPBACK, "-port", str(self.port)),
             directory=directory,
             ready=lambda: not is_free(self.port),
             restarts=False,
@@ -128,8 +85,8 @@ class Toxiproxy:
 
 def main() -> None:
     try:
-        print(installed_server())
-    except ToxiproxyError as error:
+        print(SERVER.installed())
+    except GoProgramError as error:
         sys.exit(str(error))
 
 

@@ -144,7 +144,7 @@ class Consumer:
         return set(self._topics) if self._is_full else self.processor.breaker.paused()
 
     def _retry(self) -> int:
-        """Try parked keys for as long as a batch may hold us, or a hundred slow failures would look like a standstill."""
+        """Try parked keys, no longer than a batch may hold us: a hundred slow failures would look like a standstill."""
         seconds = bus_settings().consumer_hold_seconds
         made = self._asks(lambda: self.processor.retry_due(seconds=seconds))
         self._retried_at = time.monotonic()

@@ -10,7 +10,7 @@ import pytest
 
 from devstack.exceptions import DevstackError
 from devstack.kafka_jars import installed_jars
-from devstack.toxiproxy import installed_server
+from devstack.toxiproxy import SERVER
 from tests.chaos import __main__ as command
 from tests.chaos.checker import Verdict
 from tests.chaos.faults import KINDS, Fault
@@ -33,7 +33,7 @@ def play() -> Callable[[str], Report]:
     """Play these faults with one kind of relay; without Java or Go the test is skipped, but in CI it fails."""
     try:
         installed_jars()
-        installed_server()
+        SERVER.installed()
     except DevstackError as error:
         if "CI" in os.environ:
             raise

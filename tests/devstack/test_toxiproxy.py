@@ -1,4 +1,4 @@
-"""Toxiproxy before a server that answers at once; the tests of its installation need no Go."""
+"""Toxiproxy before a server that answers at once."""
 
 import os
 import socket
@@ -9,8 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from devstack import toxiproxy
-from devstack.exceptions import ToxiproxyError
+from devstack.exceptions import GoProgramError, ToxiproxyError
 from devstack.ports import LOOPBACK, free_port
 from devstack.toxiproxy import Toxiproxy
 
@@ -43,7 +42,7 @@ def proxy(manager, tmp_path) -> Toxiproxy:
     made = Toxiproxy(free_port())
     try:
         program = made.program(tmp_path)
-    except ToxiproxyError as error:
+    except GoProgramError as error:
         if "CI" in os.environ:
             raise
         pytest.skip(str(error))
@@ -115,29 +114,3 @@ def test_a_refused_request_is_quoted(proxy):
 def test_a_server_that_is_away_is_named():
     with pytest.raises(ToxiproxyError, match=r"^Toxiproxy does not answer POST /proxies/echo: .*refused"):
         Toxiproxy(free_port()).cut("echo")
-
-
-@pytest.fixture
-def bare_machine(tmp_path, monkeypatch):
-    """A machine with an empty cache and no Go."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    return tmp_path
-
-
-def test_without_go_the_remedy_is_told_and_nothing_is_installed(bare_machine):
-    with pytest.raises(ToxiproxyError, match=r"^no go found; .* install Go "):
-        toxiproxy.installed_server()
-
-    assert not toxiproxy.cache_folder().exists()
-
-
-def test_a_failing_go_is_quoted_and_nothing_is_installed(bare_machine):
-    program = bare_machine / "go"
-    program.write_text("#!/bin/sh\necho 'no route to host' >&2; exit 1\n")
-    program.chmod(0o755)
-
-    with pytest.raises(ToxiproxyError, match=r"^go could not build Toxiproxy [\d.]+:\nno route to host$"):
-        toxiproxy.installed_server()
-
-    assert not toxiproxy.cache_folder().exists()

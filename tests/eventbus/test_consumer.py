@@ -104,9 +104,7 @@ def test_with_too_much_parked_nothing_is_read_until_there_is_less(
     ]
 
 
-def test_retries_hold_the_loop_no_longer_than_a_batch_does(
-    consumer: Consumer, group: Group, monkeypatch: Any
-) -> None:
+def test_retries_hold_the_loop_no_longer_than_a_batch_does(consumer: Consumer, group: Group, monkeypatch: Any) -> None:
     fail_everything()
     send(group, *some(10))
     consumer.step()

@@ -1,53 +1,28 @@
-"""stripe-mock, Stripe's own server of its API description: it refuses a request of the wrong shape.
-
-Built once by Go from the module proxy into the user's cache. Without Go the tests that need it are skipped and say so;
-in CI that is a failure.
-"""
+"""stripe-mock, Stripe's own server of its API description: it refuses a request of the wrong shape."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-VERSION = "v0.197.0"
-MODULE = f"github.com/stripe/stripe-mock@{VERSION}"
-FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tributary" / f"stripe-mock-{VERSION}"
-BUILD_SECONDS = 600
+from devstack.exceptions import GoProgramError
+from devstack.go_programs import GoProgram
+
+STRIPE_MOCK = GoProgram(name="stripe-mock", package="github.com/stripe/stripe-mock", version="0.197.0")
 START_SECONDS = 60
 
 
 def program():
-    """The path of stripe-mock, built when it is not there yet."""
-    built = FOLDER / "stripe-mock"
-    if built.exists():
-        return built
-    go = shutil.which("go")
-    if go is None:
-        missing("no go found; it builds stripe-mock (Debian: apt install golang-go)")
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    result = subprocess.run(
-        [go, "install", MODULE],
-        env={**os.environ, "GOBIN": str(FOLDER)},
-        capture_output=True,
-        text=True,
-        timeout=BUILD_SECONDS,
-        check=False,
-    )
-    if result.returncode:
-        missing(f"go could not build {MODULE}: {result.stderr.strip().splitlines()[-1:]}")
-    return built
-
-
-def missing(reason):
-    """Skip what needs stripe-mock; in CI it must be there."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    """The path of stripe-mock; without Go the tests that need it are skipped with the reason, but in CI they fail."""
+    try:
+        return STRIPE_MOCK.installed()
+    except GoProgramError as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(str(error))
 
 
 @contextmanager
