@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 from operator import methodcaller
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from django.core.exceptions import ImproperlyConfigured
 
 from eventbus import metrics
@@ -16,6 +23,7 @@ from eventbus.exceptions import BrokerUnavailableError
 from eventbus.faults import fault
 from eventbus.kafka.access import DENIALS, cannot_read, is_denial
 from eventbus.kafka.connection import Connection, common_settings, made
+from eventbus.kafka.topic_ids import TopicIds
 from eventbus.messages import Message
 
 logger = logging.getLogger(__name__)
@@ -35,6 +43,8 @@ class EventConsumer:
         self._asked_at = time.monotonic()
         self.gained_at: dict[tuple[str, int], float] = {}  # partition: when it was given to this member, monotonic
         self._paused: set[tuple[str, int]] = set()
+        self._ids = TopicIds(topics)
+        self._anew: set[str] = set()  # topics created anew that are still to be read from their beginning
         self._is_dead = False  # the client gave up for good when it was denied, and must be replaced
         self._consumer = self._member()
 
@@ -101,6 +111,7 @@ class EventConsumer:
         A few of them reach over `consumer_batch_bytes` at most, so large messages come in small batches.
         """
         self._look_after_trouble()
+        self._look_after_topics()
         taken: list[Message] = []
         first, size = self._consumer.poll(seconds), 0
         found = [] if first is None else [first]
@@ -146,6 +157,29 @@ class EventConsumer:
                 self._name_what_is_denied(self.connection.denied)
         self._asked_at = time.monotonic()
 
+    def _look_after_topics(self) -> None:
+        """Read what was created anew from its beginning: the client goes by names, and would go on where the old ended.
+
+        The inbox knows what was handled. Committed too, for the client commits by itself only what is higher.
+        """
+        self._anew |= self._ids.created_anew()
+        if not self._anew:
+            return
+        first = [TopicPartition(p.topic, p.partition, 0) for p in self._consumer.assignment() if p.topic in self._anew]
+        try:
+            if first:
+                self._consumer.store_offsets(offsets=first)
+                self._consumer.commit(offsets=first, asynchronous=False)
+            for part in first:
+                self._consumer.seek(TopicPartition(part.topic, part.partition, OFFSET_BEGINNING))
+        except KafkaException as error:  # the group is changing, or the broker does not have it all yet
+            logger.info("%s: created anew, tried again soon: %s", self.connection.who, error.args[0].str())
+            return
+        logger.warning(
+            "%s: created anew and read from the beginning: %s", self.connection.who, ", ".join(sorted(self._anew))
+        )
+        self._anew.clear()
+
     def _name_what_is_denied(self, otherwise: str) -> None:
         try:
             reason = cannot_read(self._names.group_id, self._topics)
@@ -162,6 +196,7 @@ class EventConsumer:
         """Another member in this one's place, which reads the certificates anew."""
         try:
             member = self._member()
+            self._ids.connect()
         except ImproperlyConfigured as error:  # a certificate that is being replaced just now
             self.connection.is_refused(str(error))
             return

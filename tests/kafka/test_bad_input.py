@@ -205,3 +205,26 @@ def test_a_topic_deleted_and_created_anew_while_its_consumers_are_stopped_is_rea
     work(consumer.step, lambda: len(numbers(counter)) == 8)
     consumer._source.close()
     assert numbers(counter) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("broker", ["apache"], indirect=True)
+def test_a_topic_deleted_and_created_anew_while_its_consumers_run_is_read_from_its_beginning(
+    topic: str, admin: AdminClient, relay: Relay
+) -> None:
+    counter = uuid4()
+    consumer = Consumer("tests")
+    publish_numbers(counter, 1, 2, 3)
+    work(relay._guarded_round, lambda: not OutboxEvent.objects.exists())
+    work(consumer.step, lambda: len(numbers(counter)) == 3)
+
+    admin.delete_topics([topic])[topic].result()
+    work(lambda: time.sleep(0.1), lambda: topic not in Cluster().partitions())
+    sync_topics(Cluster(), apply=True)
+    publish_numbers(counter, 4, 5, 6, 7, 8)
+    work(relay._guarded_round, lambda: not OutboxEvent.objects.exists())
+
+    work(consumer.step, lambda: len(numbers(counter)) == 8)
+    consumer._source.close()
+    assert sorted(numbers(counter)) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert Consumer("tests").drain() == 0
