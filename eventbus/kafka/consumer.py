@@ -29,6 +29,7 @@ from eventbus.messages import Message
 logger = logging.getLogger(__name__)
 
 ASK_SECONDS = 2.0
+COMMITTED_SECONDS = 5.0  # to wait for what the group has committed
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SLICE = 10  # messages asked for at a time: a batch is over its size in bytes by less than so many
 
@@ -44,7 +45,8 @@ class EventConsumer:
         self.gained_at: dict[tuple[str, int], float] = {}  # partition: when it was given to this member, monotonic
         self._paused: set[tuple[str, int]] = set()
         self._ids = TopicIds(topics)
-        self._anew: set[str] = set()  # topics created anew that are still to be read from their beginning
+        self._anew: set[str] = set()  # topics that became others under this member
+        self._unsure: set[tuple[str, int]] = set()  # partitions that came here and whose commits were not judged
         self._is_dead = False  # the client gave up for good when it was denied, and must be replaced
         self._consumer = self._member()
 
@@ -79,6 +81,7 @@ class EventConsumer:
         # A pause outlives the loss of its partition: one that comes back would be ours, silent, and read by nobody.
         consumer.resume(parts)
         self.gained_at |= dict.fromkeys(map(place_of, parts), time.monotonic())
+        self._unsure |= set(map(place_of, parts))
         self._changed("assigned", parts)
 
     def _gave(self, _: Consumer, parts: list[TopicPartition]) -> None:
@@ -89,7 +92,7 @@ class EventConsumer:
         self._changed("lost", parts)
 
     def _changed(self, kind: str, parts: list[TopicPartition]) -> None:
-        self._paused -= {(part.topic, part.partition) for part in parts}
+        self._paused -= set(map(place_of, parts))
         metrics.consumer_rebalances.labels(self._names.group_id, kind).inc()
         logger.info("%s: partitions %s: %s", self.connection.who, kind, named(parts))
 
@@ -111,7 +114,7 @@ class EventConsumer:
         A few of them reach over `consumer_batch_bytes` at most, so large messages come in small batches.
         """
         self._look_after_trouble()
-        self._look_after_topics()
+        self._ids.wait_for_first_answer()
         taken: list[Message] = []
         first, size = self._consumer.poll(seconds), 0
         found = [] if first is None else [first]
@@ -127,7 +130,7 @@ class EventConsumer:
             found = self._consumer.consume(wanted, 0.0) if wanted > 0 else []  # with a wait it would wait for them all
         if taken:
             self.connection.is_up()
-        return taken
+        return self._of_these_topics(taken)
 
     def _note(self, error: KafkaError) -> None:
         is_final = error.fatal() or error.code() == KafkaError._FATAL
@@ -157,28 +160,47 @@ class EventConsumer:
                 self._name_what_is_denied(self.connection.denied)
         self._asked_at = time.monotonic()
 
-    def _look_after_topics(self) -> None:
-        """Read what was created anew from its beginning: the client goes by names, and would go on where the old ended.
+    def _of_these_topics(self, taken: list[Message]) -> list[Message]:
+        """What was taken, without partitions whose position is one of an older topic of that name.
 
-        The inbox knows what was handled. Committed too, for the client commits by itself only what is higher.
+        The client goes by names: of a topic created anew it would go on where the old one ended. So every commit names
+        the topic's id, and one for an older topic is known to whoever comes to it. The inbox knows what was handled.
         """
         self._anew |= self._ids.created_anew()
-        if not self._anew:
-            return
-        first = [TopicPartition(p.topic, p.partition, 0) for p in self._consumer.assignment() if p.topic in self._anew]
+        if not self._anew and not self._unsure:
+            return taken
+        assigned = [part for part in self._consumer.assignment() if self._ids.id_of(part.topic)]
+        asked = [part for part in assigned if part.topic in self._anew or place_of(part) in self._unsure]
         try:
-            if first:
-                self._consumer.store_offsets(offsets=first)
-                self._consumer.commit(offsets=first, asynchronous=False)
-            for part in first:
-                self._consumer.seek(TopicPartition(part.topic, part.partition, OFFSET_BEGINNING))
+            again = {place_of(part) for part in self._rewound(asked)}
         except KafkaException as error:  # the group is changing, or the broker does not have it all yet
-            logger.info("%s: created anew, tried again soon: %s", self.connection.who, error.args[0].str())
-            return
-        logger.warning(
-            "%s: created anew and read from the beginning: %s", self.connection.who, ", ".join(sorted(self._anew))
-        )
-        self._anew.clear()
+            logger.info("%s: cannot tell yet what was committed: %s", self.connection.who, error.args[0].str())
+            again = set(map(place_of, asked))
+            self.put_back(message for message in taken if (message.topic, message.partition) in again)
+        else:
+            self._anew.clear()
+            self._unsure.clear()
+        return [message for message in taken if (message.topic, message.partition) not in again]
+
+    def _rewound(self, parts: list[TopicPartition]) -> list[TopicPartition]:
+        """Those that are read from their beginning now; by itself the client would commit only what is higher."""
+        committed = self._consumer.committed(parts, timeout=COMMITTED_SECONDS) if parts else []
+        for part in committed:
+            if part.error is not None:
+                raise KafkaException(part.error)
+        first = [
+            TopicPartition(part.topic, part.partition, 0, self._ids.id_of(part.topic))
+            for part in committed
+            if part.topic in self._anew or part.metadata not in {None, "", self._ids.id_of(part.topic)}
+        ]
+        if not first:
+            return []
+        self._consumer.store_offsets(offsets=first)
+        self._consumer.commit(offsets=first, asynchronous=False)
+        for part in first:
+            self._consumer.seek(TopicPartition(part.topic, part.partition, OFFSET_BEGINNING))
+        logger.warning("%s: created anew, read from the beginning: %s", self.connection.who, named(first))
+        return first
 
     def _name_what_is_denied(self, otherwise: str) -> None:
         try:
@@ -212,7 +234,9 @@ class EventConsumer:
             highest[place] = max(highest.get(place, -1), message.offset)
         for (topic, partition), offset in highest.items():
             try:
-                self._consumer.store_offsets(offsets=[TopicPartition(topic, partition, offset + 1)])
+                self._consumer.store_offsets(
+                    offsets=[TopicPartition(topic, partition, offset + 1, self._ids.id_of(topic))]
+                )
             except KafkaException as error:
                 logger.info(
                     "%s: %s:%d is no longer ours (%s)", self.connection.who, topic, partition, error.args[0].str()

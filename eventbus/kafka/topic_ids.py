@@ -1,8 +1,8 @@
-"""Which topic stands behind a name: one that is deleted and created anew keeps its name and begins its offsets again."""
+"""Which topic stands behind a name: one that is deleted and created anew keeps its name and begins its offsets anew."""
 
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from math import inf
 from typing import Any
 
@@ -12,10 +12,11 @@ from confluent_kafka.admin import AdminClient
 from eventbus.kafka.connection import common_settings, made
 
 ASK_SECONDS = 2.0
+FIRST_SECONDS = 5.0
 
 
 class TopicIds:
-    """What a reader knows of its topics' ids; it asks now and then, and never waits for an answer."""
+    """What a reader knows of its topics' ids; it asks now and then, and waits for the first answer only."""
 
     def __init__(self, topics: Iterable[str]) -> None:
         self._topics = TopicCollection(sorted(topics))
@@ -27,6 +28,17 @@ class TopicIds:
     def connect(self) -> None:
         """Make the client that asks, or another one in its place; raises ImproperlyConfigured."""
         self._admin = made(AdminClient, common_settings("tributary-topic-ids"))
+
+    def wait_for_first_answer(self) -> None:
+        """Give the broker a moment once: before it the id that a commit names cannot be judged."""
+        if self._asked_at == -inf:
+            self.created_anew()
+            wait(self._asked.values(), timeout=FIRST_SECONDS)
+            self.created_anew()
+
+    def id_of(self, topic: str) -> str:
+        """The id by the last answer; empty while there is none."""
+        return self._known.get(topic, "")
 
     def created_anew(self) -> set[str]:
         """The topics that are not those of the last answer any more; a broker that knows no ids has none."""
