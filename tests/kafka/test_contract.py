@@ -180,7 +180,7 @@ def test_a_consumer_tells_how_far_it_is_behind_and_when_it_last_asked(topics: st
         while not consumer.step():
             pass
         consumer._looked_at = 0.0
-        consumer._retry()
+        consumer._look()
         behind = metrics.consumer_lag.labels("sample-consumer-group", topics)._value.get()
         polled_at = metrics.consumer_polled_at.labels("sample-consumer-group")._value.get()
     finally:
