@@ -127,6 +127,7 @@ class Consumer:
                     return
                 self._source.stay_in_group(pause)
                 left = [message for message in left if self._source.owns(message)]
+                self._look()  # or others would take a process with slow handlers for dead
 
     def _settle(self, held: Sequence[Message], left: Sequence[Message]) -> None:
         remaining = {id(message) for message in left}

@@ -104,6 +104,22 @@ def test_with_too_much_parked_nothing_is_read_until_there_is_less(
     ]
 
 
+def test_a_process_shows_that_it_lives_while_slow_handlers_hold_it(
+    consumer: Consumer, group: Group, bus: Any, monkeypatch: Any
+) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "consumer_hold_seconds": 1e-9}
+    monkeypatch.setattr(consumer.processor, "_seconds", 0.0)  # each message has a transaction of its own
+    shown: list[int] = []
+    monkeypatch.setattr(consumer._crew, "show", lambda: shown.append(len(effects())))
+    counter = uuid4()
+    send(group, *(Counted(counter_id=counter, number=number) for number in range(3)))
+
+    consumer.step()
+
+    assert shown == [0, 1, 2]
+    assert len(effects()) == 3
+
+
 def test_retries_hold_the_loop_no_longer_than_a_batch_does(consumer: Consumer, group: Group, monkeypatch: Any) -> None:
     fail_everything()
     send(group, *some(10))
