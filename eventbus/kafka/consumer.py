@@ -251,7 +251,7 @@ class EventConsumer:
         self._consumer.resume([part for part in self._consumer.assignment() if place_of(part) not in self._paused])
 
     def put_back(self, messages: Iterable[Message]) -> None:
-        """Read these, and what follows them, again later."""
+        """Read these, and what follows them, again later; raises KafkaException when the client cannot go back."""
         lowest: dict[tuple[str, int], int] = {}
         for message in messages:
             place = (message.topic, message.partition)
@@ -259,7 +259,9 @@ class EventConsumer:
         for (topic, partition), offset in lowest.items():
             try:
                 self._consumer.seek(TopicPartition(topic, partition, offset))
-            except KafkaException:  # it is no longer ours: its new owner reads from what was committed
+            except KafkaException:
+                if (topic, partition) in map(place_of, self._consumer.assignment()):
+                    raise  # reading on would step over them for good; whoever comes next begins at what was committed
                 logger.info("%s: %s:%d is no longer ours", self.connection.who, topic, partition)
 
     def pause_only(self, topics: Collection[str]) -> None:
@@ -274,9 +276,7 @@ class EventConsumer:
 
     def owns(self, message: Message) -> bool:
         """Whether the message's partition is still assigned to this member."""
-        return any(
-            (held.topic, held.partition) == (message.topic, message.partition) for held in self._consumer.assignment()
-        )
+        return (message.topic, message.partition) in map(place_of, self._consumer.assignment())
 
     def is_caught_up(self) -> bool:
         """Whether every assigned partition is read to its end."""

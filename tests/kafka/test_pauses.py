@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from eventbus.conf import bus_settings
 from eventbus.kafka.admin import Cluster
 from eventbus.kafka.consumer import EventConsumer
+from eventbus.messages import Message
 from eventbus.outbox import topic_of
 from eventbus.topics import sync_topics
 from tests.eventbus.sample import Counted
@@ -77,3 +79,23 @@ def test_what_was_paused_when_it_was_given_away_is_read_when_it_comes_back(
 
     read: set[int] = set()
     until(lambda: read == every, lambda: read.update(message.partition for message in member.take(10, 0.2)))
+
+
+def test_a_client_that_cannot_go_back_does_not_go_on(topic: str, member: EventConsumer, monkeypatch: Any) -> None:
+    class Stuck:
+        """Kafka's client, but it refuses to seek."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def seek(self, _: TopicPartition) -> None:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+
+    client = member._consumer
+    monkeypatch.setattr(member, "_consumer", Stuck())
+    gone = Message(topic, bus_settings().partitions, 0, b"k", None)
+
+    member.put_back([gone])  # not ours
+
+    with pytest.raises(KafkaException):
+        member.put_back([Message(topic, 0, 0, b"k", None)])
