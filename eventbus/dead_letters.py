@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from uuid_utils.compat import uuid7
 
 from eventbus.conf import bus_settings
-from eventbus.models import OutboxEvent, ParkedEvent
-from eventbus.outbox import append, bucket_of
+from eventbus.models import ParkedEvent
+from eventbus.outbox import NewRow, append, bucket_of
 
 SUFFIX = ".dlq"
 MAX_HEADER = 1000  # characters of an error's text
@@ -25,7 +25,7 @@ def dead_letter_topic(topic: str) -> str:
 def announce(dead: ParkedEvent) -> None:
     """Publish a dead letter, in the transaction that made it one."""
     payload, headers = _fitting(b"" if dead.payload is None else bytes(dead.payload), dead.headers)
-    row = OutboxEvent(
+    row = NewRow(
         event_id=uuid7(),
         bucket=bucket_of(dead.key),
         topic=dead_letter_topic(dead.topic),

@@ -15,7 +15,7 @@ from eventbus.exceptions import BrokerRefusedError
 from eventbus.kafka import missing
 from eventbus.kafka.admin import Cluster
 from eventbus.models import OutboxEvent
-from eventbus.outbox import append, publish, topic_of
+from eventbus.outbox import NewRow, append, publish, topic_of
 from eventbus.relay import Relay
 from tests.eventbus.sample import Counted
 
@@ -55,7 +55,7 @@ def publish_on_both(key: str) -> None:
         publish(Counted(counter_id=uuid4(), number=1))
         topic = dead_letter_topic(topic_of(Counted.spec))
         row = {"topic": topic, "key": key, "payload": b"{}", "headers": {}, "aggregate_type": "counter"}
-        append([OutboxEvent(event_id=uuid4(), bucket=0, aggregate_id=key, sequence=0, **row)])
+        append([NewRow(event_id=uuid4(), bucket=0, aggregate_id=key, sequence=0, **row)])
 
 
 def waiting() -> list[str]:
