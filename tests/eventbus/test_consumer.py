@@ -125,7 +125,8 @@ def test_retries_hold_the_loop_no_longer_than_a_batch_does(consumer: Consumer, g
     send(group, *some(10))
     consumer.step()
     ParkedEvent.objects.update(next_attempt_at="2020-01-01T00:00Z")
-    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    clock: Any = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
     monkeypatch.setattr(parking, "time", clock)
 
     def slow() -> Exception:
