@@ -129,6 +129,7 @@ class EventProducer:
         try:
             self._producer.list_topics(timeout=timeout)
         except KafkaException as error:
+            self.hear()
             self.connection.is_down(error.args[0].str())
             return False
         self.connection.is_up()
@@ -139,6 +140,7 @@ class EventProducer:
         try:
             return [topic for topic in sorted(topics) if self._lacks(topic)]
         except KafkaException as error:
+            self.hear()  # the client's own reason, if it has a better one, comes by its callback
             raise BrokerUnavailableError(error.args[0].str()) from error
 
     def _lacks(self, topic: str) -> bool:
