@@ -72,7 +72,7 @@ class BusSettings:
     delivery_timeout_seconds: float = 30.0
     compression: str = "none"  # the one that every client can read: kafkajs knows only gzip besides, and gzip is slow
 
-    consumer_batch: int = 100
+    consumer_batch: int = 1000  # the most messages of one transaction; how many fit into its time is found out
     consumer_wait_seconds: float = 0.1
     consumer_transaction_seconds: float = 0.05  # one that has lasted so long commits after the handler at hand
     consumer_batch_bytes: int = 4_000_000

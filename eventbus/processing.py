@@ -1,13 +1,15 @@
 """A batch of messages becomes effects: once each, in key order, one failing key never in another's way.
 
 One transaction: claim the batch in the inbox (the primary key decides what is new), queue what belongs to a parked key,
-run the handlers of the rest in order. If anything fails, everything is rolled back and the same messages run one
-transaction each, so that only the guilty one is parked. A transaction that has lasted long enough commits what it has
-done and gives its other claims back, so rows are not locked for longer because a batch is large or its handlers slow.
+run the handlers of the rest in order. If anything fails, everything is rolled back and the same messages run a
+tenth of them at a time, down to one, so that only the guilty one is parked. A transaction that has lasted long enough
+commits what it has done and gives its other claims back, so rows are not locked for longer because a batch is large or
+its handlers slow.
 """
 
+import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import TypeVar
@@ -26,6 +28,10 @@ from eventbus.faults import fault
 from eventbus.handlers import Handler, handlers_of
 from eventbus.messages import Delivery, Message, read
 from eventbus.models import ParkedEvent
+
+FIRST = 100  # messages of a process's first transaction; the next ones grow while there is time and work
+FINER = 10  # into so many parts a failed batch is cut
+LOOK_SECONDS = 1.0  # between two looks at whether an idle or old connection still works
 
 Result = TypeVar("Result")
 Outcomes = list[tuple[Delivery, str]]
@@ -58,7 +64,7 @@ class Processor:
         self.breaker = Breaker(self.group)
         self.caution = Caution(settings.consumer_batch)
         self._batch, self._seconds = settings.consumer_batch, settings.consumer_transaction_seconds
-        self._reach = self._batch  # how many messages a transaction begins with: as many as fitted into its time
+        self._reach = min(FIRST, self._batch)  # how many messages a transaction begins with: as many as fit its time
 
     def process(self, messages: Sequence[Message], *, seconds: float = inf) -> list[Message]:
         """Handle, park or bury the messages in order; those left: of paused topics, and all when `seconds` are over.
@@ -68,15 +74,16 @@ class Processor:
         waiting = deque(read(message) for message in messages)
         fault("before_batch")
         kept: list[Delivery] = []
-        ends_at, singly = time.monotonic() + seconds, 0
+        ends_at = time.monotonic() + seconds
+        suspects, size = 0, 1  # so many of the next messages go by parts of this size
         with metrics.consumer_batch_seconds.labels(self.group).time():
             while waiting:
-                chunk = self._next(waiting, kept, size=1 if singly else self._reach)
+                chunk = self._next(waiting, kept, size=min(size, suspects) or self._reach)
                 error, left = self._attempt(chunk)
                 if error is not None and len(chunk) > 1:
-                    singly, left = len(chunk), chunk
+                    suspects, size, left = len(chunk), max(1, len(chunk) // FINER), chunk
                 else:
-                    singly = max(0, singly - 1)
+                    suspects = max(0, suspects - len(chunk) + len(left))
                     if error is not None:
                         fault("before_park")
                         self._park(chunk[0], error)
@@ -101,11 +108,11 @@ class Processor:
 
     def _answer(self, delivery: Delivery, together: Together) -> None:
         """Run the handlers of single events, and note the event for those of many."""
-        with event_context(delivery.context):
-            for handler in self.handlers.get(delivery.event_type, ()):
-                if handler.takes_many:
-                    together.setdefault(handler, []).append(delivery)
-                else:
+        for handler in self.handlers.get(delivery.event_type, ()):
+            if handler.takes_many:
+                together.setdefault(handler, []).append(delivery)
+            else:
+                with event_context(delivery.context):
                     handler.function(delivery.event)
 
     @staticmethod
@@ -145,7 +152,7 @@ class Processor:
             outcome = "handled"
         if outcome != "duplicate":
             self.caution.passed(delivery.message)
-        self._count(delivery, outcome)
+        self._count([(delivery, outcome)])
 
     def _attempt(self, deliveries: Sequence[Delivery]) -> tuple[Exception | None, Sequence[Delivery]]:
         """These in one transaction: what came in the way, if anything did, and those its time was too short for."""
@@ -159,11 +166,12 @@ class Processor:
         except Exception as error:
             return error, ()
         if left:
-            self._reach = len(deliveries) - len(left)
+            # The claim's time counts too: on a busy machine it may take all of it, and one message is no measure then.
+            self._reach = max(len(deliveries) - len(left), len(deliveries) // 2)
         elif len(deliveries) == self._reach and time.monotonic() - began_at < self._seconds / 2:
             self._reach = min(self._batch, self._reach * 2)
+        self._count(outcomes)
         for delivery, outcome in outcomes:
-            self._count(delivery, outcome)
             if outcome == "handled":
                 self.breaker.succeeded(delivery.message.topic, delivery.key)
             elif delivery.error is not None and outcome == "dead":
@@ -232,18 +240,38 @@ class Processor:
             return is_new
 
         if guarded(lambda: _atomically(park)):
-            self._count(delivery, "parked")
+            self._count([(delivery, "parked")])
             self.breaker.failed(delivery.message.topic, delivery.key, error)
 
-    def _count(self, delivery: Delivery, outcome: str) -> None:
-        metrics.consumer_messages.labels(self.group, delivery.event_type, outcome).inc()
-        if outcome == "handled" and delivery.event is not None:
-            now, sent = timezone.now(), delivery.message.timestamp
-            age = (now - delivery.event.timestamp).total_seconds()
-            metrics.consumer_end_to_end.labels(self.group, delivery.event_type).observe(max(0.0, age))
-            if sent is not None:
-                age = (now - sent).total_seconds()
-                metrics.consumer_from_kafka.labels(self.group, delivery.event_type).observe(max(0.0, age))
+    def _count(self, outcomes: Outcomes) -> None:
+        handled: dict[str, list[Delivery]] = {}
+        for delivery, outcome in outcomes:
+            if outcome == "handled":
+                handled.setdefault(delivery.event_type, []).append(delivery)
+        for (event_type, outcome), count in Counter([(d.event_type, outcome) for d, outcome in outcomes]).items():
+            metrics.consumer_messages.labels(self.group, event_type, outcome).inc(count)
+        for event_type, deliveries in handled.items():
+            self._time(event_type, deliveries)
+
+    def _time(self, event_type: str, handled: Sequence[Delivery]) -> None:
+        """Note how old these events of one type are; the look-up of a metric's labels costs more than its use."""
+        now = timezone.now()
+        end_to_end = metrics.consumer_end_to_end.labels(self.group, event_type)
+        from_kafka = metrics.consumer_from_kafka.labels(self.group, event_type)
+        for delivery in handled:
+            if delivery.event is not None:
+                end_to_end.observe(max(0.0, (now - delivery.event.timestamp).total_seconds()))
+                if delivery.message.timestamp is not None:
+                    from_kafka.observe(max(0.0, (now - delivery.message.timestamp).total_seconds()))
+
+
+class _Looked(threading.local):
+    """When this thread's connection was last looked at."""
+
+    at = -inf
+
+
+_looked = _Looked()
 
 
 def guarded(work: Callable[[], Result]) -> Result:
@@ -252,8 +280,7 @@ def guarded(work: Callable[[], Result]) -> Result:
     The connection is replaced for the next call: another server may answer it.
     """
     try:
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+        _look_at_connection()
         return work()
     except (DatabaseError, InterfaceError) as error:
         if not is_out_of_service(error) and not _is_lost(error):
@@ -261,6 +288,19 @@ def guarded(work: Callable[[], Result]) -> Result:
         if not connection.in_atomic_block:
             connection.close()
         raise DatabaseUnavailableError(str(error)) from error
+
+
+def _look_at_connection() -> None:
+    """Replace a connection that broke while it was idle, or is too old, before it is used.
+
+    Django asks the server each time, which is one more round trip a call. One that breaks between two looks fails the
+    statement at hand, and that is an answer too.
+    """
+    now = time.monotonic()
+    if connection.in_atomic_block or (now - _looked.at < LOOK_SECONDS and not connection.errors_occurred):
+        return
+    connection.close_if_unusable_or_obsolete()
+    _looked.at = now
 
 
 def _is_lost(error: Exception) -> bool:

@@ -1,15 +1,16 @@
 """A batch becomes effects: once each, in key order, one failing key never in another's way."""
 
+import time
 from uuid import uuid4
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from eventbus import parking
+from eventbus import parking, processing
 from eventbus.exceptions import DomainError, NotYetError
 from eventbus.models import InboxEvent, OperatorAction, ParkedEvent
-from eventbus.processing import Processor
+from eventbus.processing import DatabaseUnavailableError, Processor, guarded
 from tests.eventbus.conftest import message
 from tests.eventbus.sample import numbers, troubles
 
@@ -252,3 +253,46 @@ def test_discard_does_nothing_to_a_head_that_is_still_retried(processor: Process
 
     assert ParkedEvent.objects.count() == 1
     assert not OperatorAction.objects.exists()
+
+
+def test_one_bad_message_among_many_costs_transactions_by_its_tenths_not_by_its_neighbours(
+    processor: Processor,
+) -> None:
+    troubles[50] = boom
+
+    with CaptureQueriesContext(connection) as queries:
+        processor.process([message(number=n) for n in range(100)])
+
+    claims = [query for query in queries if "INSERT INTO eventbus_inboxevent" in query["sql"]]
+    assert len(claims) <= 1 + 10 + 10 + 1  # all, by ten, one by one where it failed, and the parking
+    assert ParkedEvent.objects.count() == 1
+    assert InboxEvent.objects.count() == 100
+
+
+@pytest.mark.parametrize(("age", "expected"), [(0.0, 0), (60.0, 1)])
+def test_the_connection_is_looked_at_after_a_second_and_not_at_every_call(
+    monkeypatch: pytest.MonkeyPatch, age: float, expected: int
+) -> None:
+    looks: list[None] = []
+    monkeypatch.setattr(processing._looked, "at", time.monotonic() - age)
+    monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: looks.append(None))
+    monkeypatch.setattr(processing, "LOOK_SECONDS", 60.0)  # a slow machine does not pass so long by itself
+
+    guarded(lambda: None)
+
+    assert len(looks) == expected
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_lost_between_two_looks_is_said_to_be_and_replaced(
+    processor: Processor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processing, "LOOK_SECONDS", 60.0)
+    guarded(InboxEvent.objects.exists)
+    connection.connection.close()
+
+    with pytest.raises(DatabaseUnavailableError):
+        processor.process([message(number=1)])
+    processor.process([message(number=1)])
+
+    assert InboxEvent.objects.count() == 1
