@@ -164,6 +164,9 @@ class Relay:
         if self._denied.everything:
             return 1.0
         self.connection.is_down(str(error))
+        if self._producer is not None and self.connection.is_outdated():
+            self._give_up(self._producer, "a certificate or key was replaced")
+            self.connection.is_renewed()
         try:
             return 0.2 if self._connected().is_reachable() else 1.0
         except BrokerUnavailableError:
