@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery
 from django.conf import settings
+from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
@@ -48,6 +49,12 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "forget expired sessions": every(60 * MINUTES, "accounts.tasks.forget_expired_sessions"),
 }
 
+QUEUES = ("celery", "media", "transcoding")
+ROUTES = {
+    "media.tasks.process_media": {"queue": "media"},
+    "media.tasks.transcode_media": {"queue": "transcoding"},
+}
+
 FILESYSTEM_FOLDERS = {
     "data_folder_in": "queue",
     "data_folder_out": "queue",
@@ -67,6 +74,9 @@ def filesystem_transport(directory: str) -> dict[str, str]:
 app = Celery("tributary")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.beat_schedule = BEAT_SCHEDULE
+# A worker that is told nothing takes from all of them; one for `transcoding` alone keeps long work from the rest.
+app.conf.task_queues = [Queue(name) for name in QUEUES]
+app.conf.task_routes = ROUTES
 if settings.CELERY_BROKER_URL.startswith("filesystem://"):
     app.conf.broker_transport_options = filesystem_transport(settings.CELERY_FILESYSTEM_DIRECTORY)
 app.autodiscover_tasks()

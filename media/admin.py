@@ -81,7 +81,7 @@ class MediaAssetAdmin(ReadOnlyAdmin):
         def retried(asset: MediaAsset) -> bool:
             if not retry_failed(media_id=asset.pk):
                 return False
-            enqueue_processing(asset.pk)
+            enqueue_processing(asset.pk, asset.kind)
             return True
 
         act_on_each(self, request, queryset, retried, done="To be processed again", reason="")

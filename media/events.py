@@ -63,14 +63,14 @@ class Variant(Wire):
 
     @classmethod
     def of(cls, variant: "MediaVariant") -> Self:
-        """This variant; an image has no duration."""
+        """This variant; an image has no duration, a recording no size in pixels."""
         return cls(
             name=variant.name,
             mime=variant.mime,
             width=variant.width,
             height=variant.height,
             size_bytes=variant.size_bytes,
-            duration_ms=None,
+            duration_ms=variant.duration_ms,
         )
 
 
@@ -150,7 +150,7 @@ class MediaProcessed(Event):
             detected_mime=asset.detected_mime,
             width=asset.width,
             height=asset.height,
-            duration_ms=None,
+            duration_ms=asset.duration_ms,
             size_bytes=asset.size_bytes,
             variants=tuple(Variant.of(variant) for variant in variants),
             processing_ms=processing_ms,

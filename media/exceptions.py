@@ -8,7 +8,14 @@ DomainError
 ├── MediaInUseError        409  a post still needs the file
 └── MediaNotReadyError     409  nothing of the file can be shown (yet)
 
-UnfitImageError    inside a worker: these pixels will never be shown, and why
+Inside a worker:
+
+UnfitMediaError    these bytes will never be shown, and why
+OverLimitError     working on them takes more than a file may: never shown either
+OverTimeError      the work took too long, which a busy machine can be the reason of
+ScannerError       the malware scanner gave no verdict
+ChildDiedError     the process that worked on them ended badly
+OvertakenError     the file was deleted, or given to another worker, meanwhile
 """
 
 from typing import TYPE_CHECKING
@@ -24,7 +31,7 @@ class TypeNotAllowedError(DomainError):
 
     code = "type_not_allowed"
     status = 415
-    title = "Only JPEG, PNG, WebP and GIF images are accepted"
+    title = "Files of this type are not accepted as what they were announced as"
 
 
 class FileTooLargeError(DomainError):
@@ -65,9 +72,37 @@ class MediaNotReadyError(DomainError):
     title = "This file is not ready to be shown"
 
 
-class UnfitImageError(Exception):
-    """A worker found a reason why this image will never be shown."""
+class UnfitMediaError(Exception):
+    """A worker found a reason why this file will never be shown."""
 
     def __init__(self, failure: "MediaAsset.Failure", detail: str) -> None:
         super().__init__(detail)
         self.failure = failure
+
+
+class OverLimitError(Exception):
+    """A child process used up its limit of `time`, `memory` or `output`."""
+
+    def __init__(self, limit: str, detail: str) -> None:
+        super().__init__(detail)
+        self.limit = limit
+
+
+class OverTimeError(Exception):
+    """A child process was not done by its deadline, and was ended."""
+
+
+class ScannerError(Exception):
+    """The malware scanner did not say whether the file is clean."""
+
+
+class ChildDiedError(Exception):
+    """A child process ended badly; what it complained of last, if it is a program."""
+
+    def __init__(self, exit_code: int, said: str = "") -> None:
+        super().__init__(f"exit code {exit_code}: {said}" if said else f"exit code {exit_code}")
+        self.exit_code = exit_code
+
+
+class OvertakenError(Exception):
+    """The file was deleted, or its lease ended and another worker has it."""

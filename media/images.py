@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageCms, ImageFilter
 
 from media import conf
-from media.exceptions import UnfitImageError
+from media.exceptions import UnfitMediaError
 from media.frames import has_more_frames_than
 from media.models import MediaAsset, MediaVariant
 
@@ -89,10 +89,10 @@ def sniff(head: bytes) -> str | None:
 
 
 def render(content: bytes) -> Rendered:
-    """All variants of an image; raises UnfitImageError when it must not or cannot be shown."""
+    """All variants of an image; raises UnfitMediaError when it must not or cannot be shown."""
     detected = sniff(content[:HEAD_BYTES])
     if detected is None:
-        raise UnfitImageError(Failure.TYPE_MISMATCH, "the bytes are not those of an image")
+        raise UnfitMediaError(Failure.TYPE_MISMATCH, "the bytes are not those of an image")
     with decoding(), Image.open(io.BytesIO(content), formats=[FORMATS[detected]]) as image:
         refuse_too_much_work(image, content)
         orientation = orientation_of(image)
@@ -112,18 +112,18 @@ def decoding() -> Iterator[None]:
         try:
             yield
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise UnfitImageError(Failure.TOO_MANY_PIXELS, str(error)) from error
+            raise UnfitMediaError(Failure.TOO_MANY_PIXELS, str(error)) from error
         except UNREADABLE as error:
-            raise UnfitImageError(Failure.CORRUPT, str(error)) from error
+            raise UnfitMediaError(Failure.CORRUPT, str(error)) from error
 
 
 def refuse_too_much_work(image: Image.Image, content: bytes) -> None:
     """Look at what the headers promise before a pixel is decoded."""
     pixels = image.width * image.height
     if pixels > conf.max_image_pixels():
-        raise UnfitImageError(Failure.TOO_MANY_PIXELS, f"{pixels} pixels")
+        raise UnfitMediaError(Failure.TOO_MANY_PIXELS, f"{pixels} pixels")
     if has_more_frames_than(conf.max_frames(), image, content):
-        raise UnfitImageError(Failure.TOO_LONG, f"more than {conf.max_frames()} frames")
+        raise UnfitMediaError(Failure.TOO_LONG, f"more than {conf.max_frames()} frames")
 
 
 def orientation_of(image: Image.Image) -> int:

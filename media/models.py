@@ -44,6 +44,8 @@ class MediaAsset(models.Model):
 
     class Kind(models.TextChoices):
         IMAGE = "image"
+        VIDEO = "video"
+        AUDIO = "audio"
 
     class Status(models.TextChoices):
         UPLOADED = "uploaded"
@@ -56,13 +58,21 @@ class MediaAsset(models.Model):
 
     class Failure(models.TextChoices):
         TYPE_MISMATCH = "type_mismatch"
+        INFECTED = "infected"
         TOO_LARGE = "too_large"
         TOO_MANY_PIXELS = "too_many_pixels"
-        TOO_LONG = "too_long", "too many frames"
+        TOO_LONG = "too_long", "too many frames, or too many seconds"
         CORRUPT = "corrupt"
         UNSUPPORTED = "unsupported"
         TIMEOUT = "timeout"
         INTERNAL = "internal"
+
+    class ScanVerdict(models.TextChoices):
+        NONE = "none", "none: nobody looked"
+        CLEAN = "clean"
+        INFECTED = "infected"
+        TOO_LARGE = "too_large", "too large: the scanner did not look at all of it"
+        ERROR = "error", "error: the scanner gave no verdict"
 
     class DeletionReason(models.TextChoices):
         OWNER_REQUEST = "owner_request"
@@ -85,8 +95,11 @@ class MediaAsset(models.Model):
     sha256 = models.CharField(max_length=64)
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
+    duration_ms = models.PositiveBigIntegerField(null=True)
     storage_key = models.CharField(max_length=200, unique=True)
     failure_code = models.CharField(max_length=20, choices=Failure.choices, null=True)
+    scan_verdict = models.CharField(max_length=10, choices=ScanVerdict.choices, default=ScanVerdict.NONE)
+    progress = models.PositiveSmallIntegerField(default=0)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
     orphaned_at = models.DateTimeField(null=True)
@@ -100,13 +113,16 @@ class MediaAsset(models.Model):
 
     objects = MediaAssetQuerySet.as_manager()
 
-    ATTEMPT_FIELDS: ClassVar[list[str]] = ["status", "attempts", "next_attempt_at", "updated_at"]
+    ATTEMPT_FIELDS: ClassVar[list[str]] = ["status", "attempts", "progress", "next_attempt_at", "updated_at"]
     OUTCOME_FIELDS: ClassVar[list[str]] = [
         "status",
         "failure_code",
         "detected_mime",
         "width",
         "height",
+        "duration_ms",
+        "scan_verdict",
+        "progress",
         "next_attempt_at",
         "sequence",
         "updated_at",
@@ -129,7 +145,14 @@ class MediaAsset(models.Model):
                 ),
                 name="media_status_is_known",
             ),
-            models.CheckConstraint(condition=Q(kind="image"), name="media_kind_is_one_we_process"),
+            models.CheckConstraint(
+                condition=Q(kind__in=("image", "video", "audio")), name="media_kind_is_one_we_process"
+            ),
+            models.CheckConstraint(condition=Q(progress__lte=100), name="media_progress_is_a_percentage"),
+            models.CheckConstraint(
+                condition=Q(scan_verdict__in=("none", "clean")) | ~Q(status="ready"),
+                name="ready_media_is_not_known_to_be_harmful",
+            ),
             models.CheckConstraint(condition=Q(size_bytes__gt=0), name="media_file_is_not_empty"),
             models.CheckConstraint(
                 condition=Q(status="deleted", deleted_at__isnull=False, deletion_reason__isnull=False)
@@ -147,8 +170,11 @@ class MediaAsset(models.Model):
                 name="only_media_in_work_is_due",
             ),
             models.CheckConstraint(
-                condition=Q(status="ready", width__gt=0, height__gt=0) | ~Q(status="ready"),
-                name="ready_media_has_a_size",
+                condition=~Q(status="ready")
+                | Q(kind="image", width__gt=0, height__gt=0)
+                | Q(kind="video", width__gt=0, height__gt=0, duration_ms__gt=0)
+                | Q(kind="audio", duration_ms__gt=0),
+                name="ready_media_has_its_measures",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=("rejected", "failed"), failure_code__isnull=False)
@@ -198,20 +224,29 @@ class MediaAsset(models.Model):
 
 
 class MediaVariant(models.Model):
-    """One rendition made from the pixels of a file."""
+    """One rendition made from the pixels and sounds of a file; `size_bytes` counts its segments too."""
 
     class Name(models.TextChoices):
         THUMB_320 = "thumb_320"
         WEB_1280 = "web_1280"
         WEB_2048 = "web_2048"
         BLUR = "blur"
+        POSTER = "poster"
+        PREVIEW_15S = "preview_15s"
+        MP4_480 = "mp4_480"
+        MP4_720 = "mp4_720"
+        MP4_1080 = "mp4_1080"
+        HLS = "hls"
+        MP3_128 = "mp3_128"
+        WAVEFORM = "waveform"
 
     asset = models.ForeignKey(MediaAsset, on_delete=models.CASCADE, related_name="variants")
     name = models.CharField(max_length=20, choices=Name.choices)
     mime = models.CharField(max_length=100)
     storage_key = models.CharField(max_length=200, unique=True)
-    width = models.PositiveIntegerField()
-    height = models.PositiveIntegerField()
+    width = models.PositiveIntegerField(null=True)
+    height = models.PositiveIntegerField(null=True)
+    duration_ms = models.PositiveBigIntegerField(null=True)
     size_bytes = models.BigIntegerField()
 
     class Meta:
@@ -219,7 +254,9 @@ class MediaVariant(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["asset", "name"], name="one_media_variant_per_name"),
             models.CheckConstraint(
-                condition=Q(width__gt=0, height__gt=0, size_bytes__gt=0), name="media_variant_is_not_empty"
+                condition=Q(size_bytes__gt=0)
+                & (Q(width__gt=0, height__gt=0) | Q(width__isnull=True, height__isnull=True, duration_ms__gt=0)),
+                name="media_variant_is_not_empty",
             ),
         ]
 

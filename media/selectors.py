@@ -16,9 +16,9 @@ def variant_to_deliver(*, media_id: UUID, name: str) -> MediaVariant | None:
     return MediaVariant.objects.filter(asset_id=media_id, name=name, asset__status=MediaAsset.Status.READY).first()
 
 
-def media_due_for_work(*, now: datetime, limit: int) -> list[UUID]:
-    """Files that wait for a worker, the longest waiting first."""
-    return list(MediaAsset.objects.due(now).order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+def media_due_for_work(*, now: datetime, limit: int) -> list[tuple[UUID, str]]:
+    """Files that wait for a worker with their kinds, the longest waiting first."""
+    return list(MediaAsset.objects.due(now).order_by("next_attempt_at").values_list("pk", "kind")[:limit])
 
 
 def media_due_for_collection(*, now: datetime, limit: int) -> list[UUID]:

@@ -11,8 +11,11 @@ from media.models import MediaAsset, MediaVariant
 class UploadInput(ClosedSerializer):
     """One file."""
 
-    file = serializers.FileField(allow_empty_file=True, help_text="JPEG, PNG, WebP or GIF, at most 25 MB.")
-    kind = serializers.CharField(max_length=20, default="image", help_text="Only `image` is taken.")
+    file = serializers.FileField(
+        allow_empty_file=True,
+        help_text="JPEG, PNG, WebP, GIF; MP4, QuickTime, WebM, Matroska; MP3, M4A, FLAC, WAV, Ogg.",
+    )
+    kind = serializers.CharField(max_length=20, default="image", help_text="`image`, `video` or `audio`.")
 
 
 class VariantQuery(ClosedSerializer):
@@ -26,7 +29,7 @@ class VariantOutput(serializers.ModelSerializer[MediaVariant]):
 
     class Meta:
         model = MediaVariant
-        fields = ["name", "mime", "width", "height", "size_bytes"]
+        fields = ["name", "mime", "width", "height", "duration_ms", "size_bytes"]
         read_only_fields = fields
 
 
@@ -41,12 +44,14 @@ class MediaOutput(serializers.ModelSerializer[MediaAsset]):
             "id",
             "kind",
             "status",
+            "progress",
             "failure_code",
             "original_filename",
             "detected_mime",
             "size_bytes",
             "width",
             "height",
+            "duration_ms",
             "variants",
             "created_at",
         ]

@@ -4,6 +4,7 @@ Every task finds its work in the database, so one that was never queued, or died
 """
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
@@ -17,22 +18,35 @@ from media.services.removal import collect_orphan, remove_files, sweep_strays
 BATCH = 100
 SOFT_LIMIT_SECONDS = 120  # a 40-megapixel image takes some seconds
 HARD_LIMIT_SECONDS = 150
+CLIP_SOFT_LIMIT_SECONDS = 12 * 3600  # four hours of video; each run of ffmpeg has limits of its own, by its length
+CLIP_HARD_LIMIT_SECONDS = CLIP_SOFT_LIMIT_SECONDS + 60
 PATIENCE = timedelta(seconds=30)  # a message that is not lost is usually there by then
 EXPIRES_SECONDS = 60  # while workers are behind, a file's second message goes and its first one stays
 
 
 @shared_task(soft_time_limit=SOFT_LIMIT_SECONDS, time_limit=HARD_LIMIT_SECONDS)
 def process_media(media_id: str) -> None:
-    """One attempt at one file."""
+    """One attempt at one image."""
     process(media_id=UUID(media_id))
+
+
+@shared_task(soft_time_limit=CLIP_SOFT_LIMIT_SECONDS, time_limit=CLIP_HARD_LIMIT_SECONDS)
+def transcode_media(media_id: str) -> None:
+    """One attempt at one video or recording; waits in a queue of its own, so that images never wait for it."""
+    process(media_id=UUID(media_id))
+
+
+def task_for(kind: str) -> Any:
+    """The task that processes a file of this kind."""
+    return process_media if kind == "image" else transcode_media
 
 
 @shared_task
 def process_uploaded() -> int:
     """Queue the files that wait: a lost message, a failed attempt whose time has come, a worker that died."""
     due = media_due_for_work(now=timezone.now() - PATIENCE, limit=BATCH)
-    for media_id in due:
-        process_media.apply_async((str(media_id),), expires=EXPIRES_SECONDS)
+    for media_id, kind in due:
+        task_for(kind).apply_async((str(media_id),), expires=EXPIRES_SECONDS)
     return len(due)
 
 
@@ -59,9 +73,9 @@ def sweep_stray_files() -> int:
     return sweep_strays(now=timezone.now())
 
 
-def enqueue_processing(media_id: UUID) -> None:
+def enqueue_processing(media_id: UUID, kind: str) -> None:
     """Queue an attempt once the transaction stands."""
-    transaction.on_commit(lambda: process_media.delay(str(media_id)), robust=True)
+    transaction.on_commit(lambda: task_for(kind).delay(str(media_id)), robust=True)
 
 
 def enqueue_removal(media_id: UUID) -> None:

@@ -4,36 +4,49 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 from celery.exceptions import SoftTimeLimitExceeded
+from django.core.files import File
 from django.db import transaction
 from django.utils import timezone
 
 from eventbus.exceptions import NotYetError
 from eventbus.outbox import publish
 from media import conf, storage
+from media.clips import make_clips
 from media.events import MediaProcessed
-from media.exceptions import UnfitImageError
-from media.images import VARIANT_MIME, Rendered, render
+from media.exceptions import OverLimitError, OvertakenError, OverTimeError, ScannerError, UnfitMediaError
 from media.models import MediaAsset, MediaVariant
+from media.products import Made
+from media.rendering import render
+from media.scanning import configured_scanner
 
-LEASE = timedelta(minutes=5)  # twice the hard time limit of an attempt: whoever claimed the file is dead by then
+LEASE = timedelta(minutes=5)  # twice the hard time limit of an image; a clip's attempt renews it as it gets on
 BACKOFF = timedelta(seconds=30)
+REPORT_SECONDS = 5.0
+CHUNK = 1 << 20
 
 Status = MediaAsset.Status
 Failure = MediaAsset.Failure
+Verdict = MediaAsset.ScanVerdict
+
+UNCLEAN = {Verdict.INFECTED: Failure.INFECTED, Verdict.TOO_LARGE: Failure.TOO_LARGE}
+BEYOND = {"time": Failure.TIMEOUT, "memory": Failure.TOO_LARGE, "output": Failure.TOO_LARGE}
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: with variants, with the file's own fault, or with a failure of ours."""
+    """How an attempt ended: variants, the fault of the file, or a failure of ours; and what the scanner said."""
 
     status: MediaAsset.Status
     failure: MediaAsset.Failure | None = None
-    rendered: Rendered | None = None
+    made: Made | None = None
+    verdict: MediaAsset.ScanVerdict = Verdict.NONE
 
 
 @transaction.atomic
@@ -73,6 +86,7 @@ def claim_attempt(*, media_id: UUID) -> MediaAsset | None:
         return None
     asset.status = Status.PROCESSING
     asset.attempts += 1
+    asset.progress = 0
     asset.failure_code = None
     asset.next_attempt_at = now + LEASE
     asset.save(update_fields=[*MediaAsset.ATTEMPT_FIELDS, "failure_code"])
@@ -80,25 +94,87 @@ def claim_attempt(*, media_id: UUID) -> MediaAsset | None:
 
 
 def attempt(asset: MediaAsset) -> Outcome:
-    """Read, draw and store, outside any transaction; never raises for what can go wrong with a file or a disk."""
+    """Read, scan, make and store, outside any transaction; never raises for what can go wrong with a file or a disk."""
     try:
-        with storage.open_stored(asset.storage_key) as stream:
-            content = stream.read(conf.max_image_bytes() + 1)
-        if len(content) > conf.max_image_bytes():
-            return Outcome(Status.REJECTED, Failure.TOO_LARGE)
-        rendered = render(content)
-        for rendition in rendered.renditions:
-            storage.store(asset.variant_key(rendition.name), rendition.content)
-    except UnfitImageError as error:
+        with TemporaryDirectory(prefix="media-") as folder:
+            return make_and_store(asset, Path(folder))
+    except UnfitMediaError as error:
         logger.info("media %s is rejected: %s (%s)", asset.pk, error.failure, error)
         return Outcome(Status.REJECTED, error.failure)
-    except SoftTimeLimitExceeded:
+    except OverLimitError as error:
+        logger.warning("media %s is rejected: it takes more %s than a file may (%s)", asset.pk, error.limit, error)
+        return Outcome(Status.REJECTED, BEYOND[error.limit])
+    except (SoftTimeLimitExceeded, OverTimeError):
         logger.warning("attempt %s at media %s took too long", asset.attempts, asset.pk)
         return Outcome(Status.FAILED, Failure.TIMEOUT)
+    except ScannerError:
+        logger.exception("attempt %s at media %s: no verdict of the scanner", asset.attempts, asset.pk)
+        return Outcome(Status.FAILED, Failure.INTERNAL, verdict=Verdict.ERROR)
     except Exception:  # a disk, memory, a decoder's surprise: worth another attempt
         logger.exception("attempt %s at media %s failed", asset.attempts, asset.pk)
         return Outcome(Status.FAILED, Failure.INTERNAL)
-    return Outcome(Status.READY, rendered=rendered)
+
+
+def make_and_store(asset: MediaAsset, folder: Path) -> Outcome:
+    """Fetch a file, have it scanned, make its variants and store them; raises what `attempt` answers for."""
+    source = fetch(asset, folder)
+    with source.open("rb") as stream:
+        verdict = configured_scanner().scan(stream)
+    if verdict in UNCLEAN:
+        return Outcome(Status.REJECTED, UNCLEAN[verdict], verdict=verdict)
+    if asset.kind == MediaAsset.Kind.IMAGE:
+        made = Made.of_image(render(source.read_bytes()))
+    else:
+        made = make_clips(source, asset.kind, folder=folder, report=Reporter(asset))
+    for product in made.products:
+        for name, content in product.files.items():
+            store_file(asset.variant_key(name), content)
+    return Outcome(Status.READY, made=made, verdict=verdict)
+
+
+def fetch(asset: MediaAsset, folder: Path) -> Path:
+    """A copy of the original that nobody can write to; raises UnfitMediaError for one that is larger than it may be."""
+    source = folder / "source"
+    most = conf.max_bytes(asset.kind)
+    with storage.open_stored(asset.storage_key) as stream, source.open("wb") as copy:
+        while chunk := stream.read(CHUNK):
+            if copy.tell() + len(chunk) > most:
+                raise UnfitMediaError(Failure.TOO_LARGE, f"more than {most} bytes")
+            copy.write(chunk)
+    source.chmod(0o400)
+    return source
+
+
+def store_file(key: str, content: bytes | Path) -> None:
+    """Keep one file of a variant."""
+    if isinstance(content, bytes):
+        storage.store(key, content)
+        return
+    with content.open("rb") as stream:
+        storage.store(key, File(stream))
+
+
+class Reporter:
+    """Writes down how far an attempt is, not too often, and renews its lease by that."""
+
+    def __init__(self, asset: MediaAsset) -> None:
+        self._media_id, self._attempt_number = asset.pk, asset.attempts
+        self._last = float("-inf")
+
+    def __call__(self, percent: int) -> None:
+        """So much of a hundred is done; raises OvertakenError when the attempt is nobody's any more."""
+        if time.monotonic() - self._last < REPORT_SECONDS:
+            return
+        self._last = time.monotonic()
+        if not report_progress(media_id=self._media_id, attempt_number=self._attempt_number, percent=percent):
+            raise OvertakenError
+
+
+def report_progress(*, media_id: UUID, attempt_number: int, percent: int) -> bool:
+    """Note how far an attempt is and give it a whole lease again; False when the file is not its any more."""
+    now = timezone.now()
+    mine = MediaAsset.objects.filter(pk=media_id, status=Status.PROCESSING, attempts=attempt_number)
+    return bool(mine.update(progress=percent, next_attempt_at=now + LEASE, updated_at=now))
 
 
 @transaction.atomic
@@ -127,35 +203,39 @@ def retry_later(asset: MediaAsset, outcome: Outcome) -> MediaAsset:
 
 def end(asset: MediaAsset, outcome: Outcome, *, processing_ms: int) -> MediaAsset:
     """The file's story in the workshop ends, and everybody hears how."""
-    rendered = outcome.rendered
+    made = outcome.made
     asset.status = outcome.status
     asset.failure_code = outcome.failure
+    asset.scan_verdict = outcome.verdict
     asset.next_attempt_at = None
     asset.sequence += 1
-    if rendered is None:
+    if made is None:
         transaction.on_commit(lambda: storage.remove_folder(f"{asset.folder}/variants"))
     else:
-        asset.detected_mime, asset.width, asset.height = rendered.detected_mime, rendered.width, rendered.height
+        asset.progress = 100
+        asset.detected_mime, asset.duration_ms = made.detected_mime, made.duration_ms
+        asset.width, asset.height = made.width, made.height
     asset.save(update_fields=MediaAsset.OUTCOME_FIELDS)
-    variants = replace_variants(asset, rendered) if rendered else []
+    variants = replace_variants(asset, made) if made else []
     publish(MediaProcessed.of(asset, variants=variants, processing_ms=processing_ms, processed_at=timezone.now()))
     return asset
 
 
-def replace_variants(asset: MediaAsset, rendered: Rendered) -> list[MediaVariant]:
-    """The rows of what was drawn."""
+def replace_variants(asset: MediaAsset, made: Made) -> list[MediaVariant]:
+    """The rows of what was made."""
     asset.variants.all().delete()
     return MediaVariant.objects.bulk_create(
         MediaVariant(
             asset=asset,
-            name=rendition.name,
-            mime=VARIANT_MIME,
-            storage_key=asset.variant_key(rendition.name),
-            width=rendition.width,
-            height=rendition.height,
-            size_bytes=len(rendition.content),
+            name=product.name,
+            mime=product.mime,
+            storage_key=asset.variant_key(product.name),
+            width=product.width,
+            height=product.height,
+            duration_ms=product.duration_ms,
+            size_bytes=product.size_bytes,
         )
-        for rendition in rendered.renditions
+        for product in made.products
     )
 
 

@@ -14,9 +14,10 @@ from uuid_utils.compat import uuid7
 
 from eventbus.outbox import publish
 from media import conf, storage
+from media.containers import HEAD_BYTES, container_of
 from media.events import MediaUploaded
 from media.exceptions import EmptyFileError, FileTooLargeError, QuotaExceededError, TypeNotAllowedError
-from media.images import HEAD_BYTES, sniff
+from media.images import sniff
 from media.models import MediaAsset
 
 MIME = re.compile(r"[a-z0-9!#$&^_.+-]{1,40}/[a-z0-9!#$&^_.+-]{1,59}", re.ASCII)
@@ -29,7 +30,7 @@ A_DAY = timedelta(days=1)
 def store_upload(
     *, owner_id: UUID, kind: str, file: "File[Any]", sha256: str, filename: str, declared_mime: str
 ) -> MediaAsset:
-    """Keep an uploaded image: the bytes first, durably, then the row and the news of it together."""
+    """Keep an uploaded file: the bytes first, durably, then the row and the news of it together."""
     now = timezone.now()
     refuse_unfit_file(file, kind=kind)
     refuse_over_quota(owner_id=owner_id, size_bytes=file.size, now=now)
@@ -65,18 +66,26 @@ def record_upload(asset: MediaAsset) -> MediaAsset:
 
 
 def refuse_unfit_file(file: "File[Any]", *, kind: str) -> None:
-    """Raise for a file of a kind that is not taken, that is empty, too large, or no image by its first bytes."""
+    """Raise for a file of a kind that is not taken, that is empty, too large, or not of its kind by its first bytes."""
     if kind not in MediaAsset.Kind.values:
         raise TypeNotAllowedError
     if not file.size:
         raise EmptyFileError
-    if file.size > conf.max_image_bytes():
-        raise FileTooLargeError(f"An image may have {conf.max_image_bytes()} bytes")
+    if file.size > conf.max_bytes(kind):
+        raise FileTooLargeError(f"A file of this kind may have {conf.max_bytes(kind)} bytes")
     file.seek(0)
     head = file.read(HEAD_BYTES)
     file.seek(0)
-    if sniff(head) is None:
+    if not looks_like(head, kind):
         raise TypeNotAllowedError
+
+
+def looks_like(head: bytes, kind: str) -> bool:
+    """Whether the first bytes are those of a file of this kind; what the rest is, the workers find out."""
+    if kind == MediaAsset.Kind.IMAGE:
+        return sniff(head) is not None
+    container = container_of(head)
+    return container is not None and container.holds(kind)
 
 
 def refuse_over_quota(*, owner_id: UUID, size_bytes: int, now: datetime) -> None:

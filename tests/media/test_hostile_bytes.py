@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.exceptions import UnfitImageError
+from media.exceptions import UnfitMediaError
 from media.images import render, sniff
 from tests.media.factories import colour_profile, encoded, exif, gif, picture
 
@@ -28,7 +28,7 @@ def test_a_damaged_image_is_shown_or_refused(kind, damage):
 
     try:
         outcome = {sniff(each.content[:16]) for each in render(bytes(content)).renditions}
-    except UnfitImageError as error:
+    except UnfitMediaError as error:
         outcome = {str(error.failure)}
 
     assert outcome <= {"image/webp", "corrupt", "type_mismatch", "too_many_pixels", "too_long"}
@@ -37,5 +37,5 @@ def test_a_damaged_image_is_shown_or_refused(kind, damage):
 @settings(max_examples=100, deadline=None)
 @given(tail=st.binary(max_size=200), head=st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b""]))
 def test_noise_is_refused(head, tail):
-    with pytest.raises(UnfitImageError):
+    with pytest.raises(UnfitMediaError):
         render(head + tail)

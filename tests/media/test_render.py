@@ -7,7 +7,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from media.exceptions import UnfitImageError
+from media.exceptions import UnfitMediaError
 from media.images import render, sniff
 from media.models import MediaAsset
 from tests.media.factories import (
@@ -39,7 +39,7 @@ def near(pixel, colour) -> bool:
 
 
 def refusal(content: bytes) -> Failure:
-    with pytest.raises(UnfitImageError) as caught:
+    with pytest.raises(UnfitMediaError) as caught:
         render(content)
     return caught.value.failure
 
