@@ -81,16 +81,16 @@ class ClamAV:
             if not received:
                 break
             answer += received
-        return answer.rstrip(b"\0").decode(errors="replace").strip()
+        return answer.decode(errors="replace")
 
 
 def verdict_of(answer: str) -> MediaAsset.ScanVerdict:
     """What clamd's answer says; raises ScannerError for everything but a verdict."""
     if any(limit in answer for limit in OVER_LIMIT):
         return Verdict.TOO_LARGE
-    if answer == "stream: OK":
+    if answer == "stream: OK\0":
         return Verdict.CLEAN
-    if answer.startswith("stream: ") and answer.endswith(" FOUND"):
+    if answer.startswith("stream: ") and answer.endswith(" FOUND\0"):
         return Verdict.INFECTED
     raise ScannerError(f"clamd answered {answer!r}")
 

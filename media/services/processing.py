@@ -196,8 +196,9 @@ def retry_later(asset: MediaAsset, outcome: Outcome) -> MediaAsset:
     """Leave a failed file to the next attempt, each wait longer than the one before."""
     asset.status = Status.FAILED
     asset.failure_code = outcome.failure
+    asset.scan_verdict = outcome.verdict
     asset.next_attempt_at = timezone.now() + BACKOFF * 2 ** (asset.attempts - 1)
-    asset.save(update_fields=[*MediaAsset.ATTEMPT_FIELDS, "failure_code"])
+    asset.save(update_fields=[*MediaAsset.ATTEMPT_FIELDS, "failure_code", "scan_verdict"])
     return asset
 
 
