@@ -23,6 +23,7 @@ CHUNK = 1 << 20
 LINE = 4096
 COMPLAINTS = 300
 OPEN_FILES = 64
+NEARLY = 0.9  # of a limit of time, which is kept by another clock than the one that counts in the end
 OUT_OF_MEMORY = 71  # exit codes of a child that works for us
 BROKE = 70
 RESET = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGXFSZ)
@@ -75,10 +76,10 @@ def work_in_child(work: Callable[[], bytes], limits: Limits) -> bytes:
         raise
     finally:
         os.close(reading)
-        exit_code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if exit_code == OUT_OF_MEMORY:
+        end = leave_of(child)
+    if end.exit_code == OUT_OF_MEMORY:
         raise OverLimitError("memory", f"more than {limits.memory_bytes} bytes")
-    refuse_exit(exit_code)
+    refuse_bad(end, limits)
     return answer
 
 
@@ -142,24 +143,28 @@ def run_program(
     """Run a program in a folder and hear each line that it prints; raises like `work_in_child`."""
     complaints = folder / "complaints"
     process, printed = start(command, limits=limits, folder=folder, complaints=complaints)
+    handle = os.pidfd_open(process.pid)
     overdue = Event()
-    alarm = Timer(limits.wall_seconds, end, (process, overdue))
+    alarm = Timer(limits.wall_seconds, stop, (handle, overdue))
     alarm.start()
     try:
         for line in iter(lambda: printed.readline(LINE), b""):
             if on_line:
                 on_line(line.decode(errors="replace").rstrip("\n"))
-        exit_code = process.wait()
+        select.select([handle], [], [])
     except BaseException:
-        process.kill()
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
         raise
     finally:
         alarm.cancel()
+        alarm.join()
         printed.close()
-        process.wait()
+        end = leave_of(process.pid)
+        process.returncode = end.exit_code
+        os.close(handle)
     if overdue.is_set():
         raise OverTimeError
-    refuse_exit(exit_code, complaints)
+    refuse_bad(end, limits, complaints)
 
 
 def start(
@@ -180,18 +185,34 @@ def start(
     return process, process.stdout
 
 
-def end(process: "subprocess.Popen[bytes]", overdue: Event) -> None:
+def stop(handle: int, overdue: Event) -> None:
     """End a program whose time is over."""
     overdue.set()
-    process.kill()
+    signal.pidfd_send_signal(handle, signal.SIGKILL)
 
 
-def refuse_exit(exit_code: int, complaints: Path | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a child ended: its exit code, negative for a signal, and the processor seconds that it used."""
+
+    exit_code: int
+    cpu_seconds: float
+
+
+def leave_of(child: int) -> End:
+    """Wait for a child to be gone."""
+    _, status, used = os.wait4(child, 0)
+    return End(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime)
+
+
+def refuse_bad(end: End, limits: Limits, complaints: Path | None = None) -> None:
     """Raise unless a child ended well."""
-    if exit_code == -signal.SIGXCPU:
-        raise OverLimitError("time", "more processor time than a file may take")
-    if exit_code == -signal.SIGXFSZ:
-        raise OverLimitError("output", "a larger file than a variant may be")
-    if exit_code:
+    # The signal at the limit can be caught, as ffmpeg does, which then says nothing of it; the time that was used does.
+    used_up = end.cpu_seconds > limits.cpu_seconds * NEARLY
+    if end.exit_code == -signal.SIGXCPU or (end.exit_code and used_up):
+        raise OverLimitError("time", f"more than {limits.cpu_seconds} seconds of processor time")
+    if end.exit_code == -signal.SIGXFSZ:
+        raise OverLimitError("output", f"a file of more than {limits.output_bytes} bytes")
+    if end.exit_code:
         said = complaints.read_text(errors="replace")[-COMPLAINTS:] if complaints else ""
-        raise ChildDiedError(exit_code, said)
+        raise ChildDiedError(end.exit_code, said)

@@ -156,23 +156,21 @@ def test_a_scanner_that_is_not_there_is_no_verdict(settings, address):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("answer", "most", "failure", "verdict"),
+    ("answer", "verdict"),
     [
-        (b"stream: Eicar-Signature FOUND\0", 1 << 30, ProcessingFailure.INFECTED, Verdict.INFECTED),
-        (b"", 100, ProcessingFailure.TOO_LARGE, Verdict.TOO_LARGE),
+        (b"stream: Eicar-Signature FOUND\0", Verdict.INFECTED),
+        (b"stream: Heuristics.Limits.Exceeded.MaxScanSize FOUND\0", Verdict.TOO_LARGE),
     ],
 )
-def test_a_file_that_is_not_clean_is_rejected_and_nothing_is_made_of_it(
-    clamd, stored_files, answer, most, failure, verdict
-):
+def test_a_file_that_is_not_clean_is_rejected_and_nothing_is_made_of_it(clamd, stored_files, answer, verdict):
     asset = scanning(jpeg())
 
-    with clamd(answer, most):
+    with clamd(answer):
         process(media_id=asset.pk)
 
     asset.refresh_from_db()
     [event] = published(MediaProcessed)
-    assert (event.status, event.failure_code) == (ProcessingStatus.REJECTED, failure)
+    assert (event.status, event.failure_code) == (ProcessingStatus.REJECTED, ProcessingFailure(verdict))
     assert (asset.status, asset.scan_verdict) == (MediaAsset.Status.REJECTED, verdict)
     assert stored_files() == [asset.storage_key]
 

@@ -1,0 +1,180 @@
+"""Long work says how far it is, keeps its lease by that, stops when it is nobody's, and has its limits."""
+
+from datetime import timedelta
+from unittest.mock import patch
+
+import pytest
+from django.utils import timezone
+
+from config.celery import app
+from eventbus.testing import deliver, published
+from media.confined import Limits
+from media.events import MediaDeleted, MediaProcessed, MediaUploaded, ProcessingFailure
+from media.exceptions import OvertakenError, TypeNotAllowedError
+from media.models import MediaAsset
+from media.services.processing import LEASE, Reporter, claim_attempt, process
+from media.services.removal import delete_media, remove_files
+from media.tasks import process_media, process_uploaded, transcode_media
+from tests.media.clip_files import made, mp3, mp4, pattern, wav
+from tests.media.factories import jpeg, scanning, upload
+from tests.media.hostile_files import real_png_bomb
+
+pytestmark = pytest.mark.django_db
+
+Status = MediaAsset.Status
+URL = "/api/v1/media"
+
+
+def test_an_owner_sees_how_far_a_clip_is(client, creator):
+    asset = claim_attempt(media_id=scanning(mp4(), kind="video", owner_id=creator.pk).pk)
+
+    Reporter(asset)(37)
+
+    body = client.get(f"{URL}/{asset.pk}").json()
+    assert (body["status"], body["progress"], body["duration_ms"]) == ("processing", 37, None)
+
+
+def test_progress_keeps_the_lease(time_machine):
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+    asset = claim_attempt(media_id=scanning(mp4(), kind="video").pk)
+    time_machine.shift(LEASE - timedelta(seconds=1))
+
+    Reporter(asset)(50)
+
+    time_machine.shift(timedelta(seconds=2))
+    assert claim_attempt(media_id=asset.pk) is None
+    asset.refresh_from_db()
+    assert asset.next_attempt_at == timezone.now() + LEASE - timedelta(seconds=2)
+
+
+def test_progress_is_not_written_down_at_every_step(django_assert_num_queries):
+    asset = claim_attempt(media_id=scanning(mp4(), kind="video").pk)
+    report = Reporter(asset)
+
+    with django_assert_num_queries(1):
+        for percent in range(90):
+            report(percent)
+
+
+def test_an_attempt_whose_lease_went_to_another_stops(time_machine):
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+    asset = claim_attempt(media_id=scanning(mp4(), kind="video").pk)
+    time_machine.shift(LEASE)
+    other = claim_attempt(media_id=asset.pk)
+
+    with pytest.raises(OvertakenError):
+        Reporter(asset)(10)
+
+    other.refresh_from_db()
+    assert (other.attempts, other.progress) == (2, 0)
+
+
+def test_a_clip_deleted_while_it_is_encoded_leaves_nothing_and_says_nothing(
+    django_capture_on_commit_callbacks, stored_files
+):
+    asset = scanning(mp4(), kind="video")
+
+    def deleted_meanwhile(reporter, percent):
+        delete_media(media_id=asset.pk)
+        remove_files(media_id=asset.pk)
+        raise OvertakenError
+
+    with patch.object(Reporter, "__call__", deleted_meanwhile), django_capture_on_commit_callbacks(execute=True):
+        assert process(media_id=asset.pk) is None
+
+    assert published(MediaProcessed) == []
+    assert [event.sequence for event in published(MediaDeleted)] == [2]
+    assert stored_files() == []
+
+
+def test_a_clip_whose_worker_died_is_taken_up_again(time_machine):
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+    asset = scanning(wav(), kind="audio")
+    with (
+        patch("media.services.processing.make_clips", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        process(media_id=asset.pk)
+    time_machine.shift(LEASE)
+
+    process(media_id=asset.pk)
+
+    asset.refresh_from_db()
+    assert (asset.status, asset.attempts, asset.progress) == (Status.READY, 2, 100)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "task"),
+    [("image", jpeg, process_media), ("video", mp4, transcode_media), ("audio", mp3, transcode_media)],
+)
+def test_clips_wait_in_a_queue_of_their_own(kind, content, task, django_capture_on_commit_callbacks, time_machine):
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+    asset = upload(content(), kind=kind)
+    [event] = published(MediaUploaded)
+
+    with patch.object(task, "delay") as queued, django_capture_on_commit_callbacks(execute=True):
+        deliver(event)
+    time_machine.shift(timedelta(minutes=1))
+    with patch.object(task, "apply_async") as queued_again:
+        assert process_uploaded() == 1
+
+    assert [call.args for call in queued.call_args_list] == [(str(asset.pk),)]
+    assert [call.args for call in queued_again.call_args_list] == [((str(asset.pk),),)]
+
+
+def test_a_worker_that_is_told_nothing_takes_from_every_queue():
+    routes = {
+        task.name: app.amqp.router.route({}, task.name)["queue"].name for task in (process_media, transcode_media)
+    }
+
+    assert routes == {"media.tasks.process_media": "media", "media.tasks.transcode_media": "transcoding"}
+    assert set(app.amqp.queues.consume_from) == {app.conf.task_default_queue, *routes.values()}
+
+
+@pytest.mark.parametrize(("kind", "content"), [("video", wav), ("audio", jpeg), ("image", mp4), ("text", mp4)])
+def test_a_file_is_taken_only_as_what_it_is(kind, content):
+    with pytest.raises(TypeNotAllowedError):
+        upload(content(), kind=kind)
+
+    assert not MediaAsset.objects.exists()
+
+
+def test_an_image_that_takes_too_much_memory_is_rejected(settings, stored_files):
+    settings.MEDIA_IMAGE_MEMORY_BYTES = 64 * 1024 * 1024
+    asset = scanning(real_png_bomb())
+
+    process(media_id=asset.pk)
+
+    [event] = published(MediaProcessed)
+    assert event.failure_code is ProcessingFailure.TOO_LARGE
+    assert stored_files() == [asset.storage_key]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "failure"),
+    [
+        ({"cpu_seconds": 1}, Status.REJECTED, ProcessingFailure.TIMEOUT),
+        ({"output_bytes": 100_000}, Status.REJECTED, ProcessingFailure.TOO_LARGE),
+        ({"wall_seconds": 0.5}, Status.FAILED, ProcessingFailure.TIMEOUT),
+    ],
+)
+def test_a_clip_that_takes_more_than_a_clip_may_is_ended(change, status, failure):
+    content = made("mp4", *pattern(640, 480, "30"), "-t", "40", "-c:v", "libx264", "-preset", "ultrafast")
+    asset = scanning(content, kind="video")
+    limits = {"cpu_seconds": 60, "wall_seconds": 120.0, "memory_bytes": 3 << 30, "output_bytes": 100 << 20, **change}
+
+    with patch("media.clips.conf.clip_limits", lambda seconds=0.0: Limits(**limits)):
+        process(media_id=asset.pk)
+
+    asset.refresh_from_db()
+    assert (asset.status, asset.failure_code) == (status, failure)
+
+
+def test_a_clip_larger_than_one_may_be_is_rejected(settings):
+    asset = scanning(mp4(), kind="video")
+    settings.MEDIA_MAX_VIDEO_BYTES = 1000
+
+    process(media_id=asset.pk)
+
+    [event] = published(MediaProcessed)
+    assert event.failure_code is ProcessingFailure.TOO_LARGE
