@@ -9,7 +9,7 @@ from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.ground import database
 from devstack.exceptions import DevstackError
 
-NAMES = ("relay", "peers", "consumer", "publish", "latency", "two_relays", "backlog", "memory")
+NAMES = ("relay", "peers", "consumer", "publish", "latency", "two_relays", "backlog", "memory", "images")
 
 
 def effort_of(arguments: argparse.Namespace) -> Effort:
