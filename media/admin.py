@@ -17,7 +17,7 @@ from eventbus.pages import act_on_each, asks_why
 from media import storage
 from media.conf import LOCKED_DOWN
 from media.models import MediaAsset, MediaReference, MediaVariant, PostRefState
-from media.selectors import variant_to_deliver
+from media.selectors import picture_to_deliver
 from media.services.processing import retry_failed
 from media.services.removal import remove_by_policy
 from media.tasks import enqueue_processing, enqueue_removal
@@ -61,7 +61,7 @@ class MediaAssetAdmin(ReadOnlyAdmin):
         """The thumbnail's bytes, for staff who may look at files."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        variant = variant_to_deliver(media_id=media_id, name=MediaVariant.Name.THUMB_320)
+        variant = picture_to_deliver(media_id=media_id)
         if variant is None:
             raise Http404
         return FileResponse(storage.open_stored(variant.storage_key), content_type=variant.mime, headers=LOCKED_DOWN)

@@ -240,6 +240,8 @@ class MediaVariant(models.Model):
         MP3_128 = "mp3_128"
         WAVEFORM = "waveform"
 
+    RECOGNISABLE = (Name.THUMB_320, Name.POSTER, Name.WAVEFORM)  # of each kind the smallest picture
+
     asset = models.ForeignKey(MediaAsset, on_delete=models.CASCADE, related_name="variants")
     name = models.CharField(max_length=20, choices=Name.choices)
     mime = models.CharField(max_length=100)

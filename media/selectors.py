@@ -16,6 +16,12 @@ def variant_to_deliver(*, media_id: UUID, name: str) -> MediaVariant | None:
     return MediaVariant.objects.filter(asset_id=media_id, name=name, asset__status=MediaAsset.Status.READY).first()
 
 
+def picture_to_deliver(*, media_id: UUID) -> MediaVariant | None:
+    """The smallest variant by which a file is recognised; None when nothing of it may be shown."""
+    ready = MediaVariant.objects.filter(asset_id=media_id, asset__status=MediaAsset.Status.READY)
+    return ready.filter(name__in=MediaVariant.RECOGNISABLE).first()
+
+
 def media_due_for_work(*, now: datetime, limit: int) -> list[tuple[UUID, str]]:
     """Files that wait for a worker with their kinds, the longest waiting first."""
     return list(MediaAsset.objects.due(now).order_by("next_attempt_at").values_list("pk", "kind")[:limit])

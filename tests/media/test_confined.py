@@ -33,6 +33,15 @@ def too_much_memory() -> bytes:
     return bytes(bytearray(512 * MEGABYTE))
 
 
+def crash() -> bytes:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return b""
+
+
+def fail() -> bytes:
+    raise RuntimeError
+
+
 def python(code: str) -> list[str]:
     return [sys.executable, "-S", "-c", code]
 
@@ -84,8 +93,8 @@ def test_an_answer_that_does_not_end_is_cut_off():
 @pytest.mark.parametrize(
     ("work", "exit_code"),
     [
-        (lambda: os.kill(os.getpid(), signal.SIGSEGV) or b"", -signal.SIGSEGV),
-        (lambda: (_ for _ in ()).throw(RuntimeError), 70),
+        (crash, -signal.SIGSEGV),
+        (fail, 70),
     ],
 )
 def test_a_child_that_dies_says_how(work, exit_code):

@@ -70,12 +70,10 @@ def listening(listener: socket.socket, answer: bytes, most: int = 1 << 30):
 def clamd(settings):
     """Sets up a fake clamd that answers so, and lets the settings name it."""
 
-    @contextmanager
-    def set_up(answer: bytes = b"stream: OK\0", most: int = 1 << 30):
+    def set_up(answer=b"stream: OK\0", most=1 << 30):
         listener = socket.create_server(("127.0.0.1", 0))
         settings.MEDIA_CLAMAV = f"127.0.0.1:{listener.getsockname()[1]}"
-        with listening(listener, answer, most) as fake:
-            yield fake
+        return listening(listener, answer, most)
 
     return set_up
 
