@@ -4,8 +4,11 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import User
 from config.celery import app
 from eventbus.testing import deliver, published
 from media.confined import Limits
@@ -178,3 +181,15 @@ def test_a_clip_larger_than_one_may_be_is_rejected(settings):
 
     [event] = published(MediaProcessed)
     assert event.failure_code is ProcessingFailure.TOO_LARGE
+
+
+def test_staff_recognises_a_clip_by_its_poster(creator):
+    User.objects.filter(pk=creator.pk).update(is_staff=True, is_superuser=True)
+    asset = scanning(mp4(), kind="video")
+    process(media_id=asset.pk)
+    browser = Client()
+    browser.force_login(User.objects.get(pk=creator.pk))
+
+    response = browser.get(reverse("admin:media_asset_thumbnail", args=[asset.pk]))
+
+    assert (response.status_code, b"".join(response.streaming_content)[8:12]) == (200, b"WEBP")
