@@ -39,6 +39,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # Nobody waits within the day.
     "clear creators' earnings": every(10 * MINUTES, "payments.tasks.clear_due"),
     # Housekeeping.
+    "give up uploads that never came": every(10 * MINUTES, "media.tasks.expire_uploads"),
     "collect unused media": every(10 * MINUTES, "media.tasks.collect_garbage"),
     "sweep stray files": every(60 * MINUTES, "media.tasks.sweep_stray_files"),
     "forget old webhooks": every(60 * MINUTES, "payments.tasks.forget_gateway_events"),

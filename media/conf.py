@@ -115,3 +115,13 @@ def max_in_flight() -> int:
 def url_lifetime() -> timedelta:
     """MEDIA_URL_SECONDS: how long a signed address of a variant works."""
     return timedelta(seconds=int(getattr(settings, "MEDIA_URL_SECONDS", 300)))
+
+
+def upload_lifetime() -> timedelta:
+    """MEDIA_UPLOAD_SECONDS: how long an announced file may be brought to its signed address."""
+    return timedelta(seconds=int(getattr(settings, "MEDIA_UPLOAD_SECONDS", 3600)))
+
+
+def upload_patience() -> timedelta:
+    """MEDIA_UPLOAD_PATIENCE_SECONDS: how long an announced file may wait to be completed."""
+    return timedelta(seconds=int(getattr(settings, "MEDIA_UPLOAD_PATIENCE_SECONDS", 86_400)))

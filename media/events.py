@@ -99,7 +99,7 @@ class MediaUploaded(Event):
             size_bytes=asset.size_bytes,
             sha256=asset.sha256,
             storage_ref=asset.storage_key,
-            uploaded_at=asset.created_at,
+            uploaded_at=asset.updated_at,
         )
 
 

@@ -5,6 +5,13 @@ DomainError
 ├── FileTooLargeError      413  more bytes than a file of this kind may have
 ├── EmptyFileError         422  no bytes at all
 ├── QuotaExceededError     403  the owner's daily volume or open uploads are used up
+├── NotUploadedError       409  the announced file has not been brought
+├── SizeMismatchError      409  more bytes were brought than announced
+├── ChecksumMismatchError  409  other bytes were brought than announced
+├── AlreadyUploadedError   409  the file has been brought: there is no upload to give up
+├── UploadBusyError        409  another request checks the file just now
+├── UploadExpiredError     410  the announced file was not brought in time, or given up
+├── UploadRefusedError     403  the fields of the form are not those that were issued
 ├── MediaInUseError        409  a post still needs the file
 └── MediaNotReadyError     409  nothing of the file can be shown (yet)
 
@@ -56,6 +63,57 @@ class QuotaExceededError(DomainError):
     code = "quota_exceeded"
     status = 403
     title = "The upload quota is used up"
+
+
+class NotUploadedError(DomainError):
+    """The announced file has not been brought."""
+
+    code = "not_uploaded"
+    title = "Nothing has been uploaded to the given address yet; upload the file, then complete it"
+
+
+class SizeMismatchError(DomainError):
+    """More bytes were brought than announced."""
+
+    code = "size_mismatch"
+    title = "The file is larger than announced; upload it again, or announce it anew"
+
+
+class ChecksumMismatchError(DomainError):
+    """Other bytes were brought than announced."""
+
+    code = "checksum_mismatch"
+    title = "The file's SHA-256 is not the announced one; upload it again"
+
+
+class AlreadyUploadedError(DomainError):
+    """The file has been brought: there is no upload to give up."""
+
+    code = "already_uploaded"
+    title = "This upload is complete; delete the file instead"
+
+
+class UploadBusyError(DomainError):
+    """Another request checks the file just now."""
+
+    code = "upload_busy"
+    title = "The file is being checked; ask for its status"
+
+
+class UploadExpiredError(DomainError):
+    """The announced file was not brought in time, or given up."""
+
+    code = "upload_expired"
+    status = 410
+    title = "The time for this upload is over; announce the file anew"
+
+
+class UploadRefusedError(DomainError):
+    """The form's fields were not issued here, or were changed."""
+
+    code = "upload_refused"
+    status = 403
+    title = "These fields are not the ones that were issued for this upload"
 
 
 class MediaInUseError(DomainError):

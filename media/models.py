@@ -28,11 +28,23 @@ class MediaAssetQuerySet(models.QuerySet["MediaAsset"]):
     def collectable(self, now: datetime) -> Self:
         """Needed by no post for long enough."""
         references = MediaReference.objects.filter(media_id=OuterRef("pk"))
-        return self.alive().filter(collect_after__lte=now).exclude(Exists(references))
+        return self.brought().filter(collect_after__lte=now).exclude(Exists(references))
 
     def with_files_left(self) -> Self:
-        """Deleted, with bytes that may still be in the store."""
-        return self.filter(status=MediaAsset.Status.DELETED, files_removed_at__isnull=True)
+        """Deleted or never brought, with bytes that may still be in the store."""
+        return self.filter(status__in=MediaAsset.GONE, files_removed_at__isnull=True)
+
+    def overdue(self, now: datetime) -> Self:
+        """Announced and not brought in time."""
+        return self.filter(status=MediaAsset.Status.PENDING_UPLOAD, upload_expires_at__lte=now)
+
+    def brought(self) -> Self:
+        """There as files: neither awaited nor gone."""
+        return self.with_files().exclude(status=MediaAsset.Status.PENDING_UPLOAD)
+
+    def with_files(self) -> Self:
+        """Whose bytes must stay in the store."""
+        return self.exclude(status__in=MediaAsset.GONE)
 
     def locked(self, ids: Iterable[UUID]) -> list["MediaAsset"]:
         """These files under their locks, taken in one order so that two callers cannot wait for each other."""
@@ -48,6 +60,8 @@ class MediaAsset(models.Model):
         AUDIO = "audio"
 
     class Status(models.TextChoices):
+        PENDING_UPLOAD = "pending_upload", "its owner may bring it"
+        EXPIRED = "expired", "never brought"
         UPLOADED = "uploaded"
         SCANNING = "scanning", "handed to the workers"
         PROCESSING = "processing", "a worker has it"
@@ -82,17 +96,18 @@ class MediaAsset(models.Model):
         ACCOUNT_CLOSED = "account_closed"
 
     IN_WORK = (Status.SCANNING, Status.PROCESSING, Status.FAILED)
+    GONE = (Status.EXPIRED, Status.DELETED)
     MAX_ATTEMPTS = 3
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     owner_id = models.UUIDField()
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.UPLOADED)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.UPLOADED)
     original_filename = models.CharField(max_length=255, blank=True)
     declared_mime = models.CharField(max_length=100)
     detected_mime = models.CharField(max_length=100, null=True)
-    size_bytes = models.BigIntegerField()
-    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField(help_text="As announced while the upload is pending, then as measured.")
+    sha256 = models.CharField(max_length=64, null=True, help_text="As announced, if it was, then as measured.")
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)
     duration_ms = models.PositiveBigIntegerField(null=True)
@@ -100,6 +115,8 @@ class MediaAsset(models.Model):
     failure_code = models.CharField(max_length=20, choices=Failure.choices, null=True)
     scan_verdict = models.CharField(max_length=10, choices=ScanVerdict.choices, default=ScanVerdict.NONE)
     progress = models.PositiveSmallIntegerField(default=0)
+    upload_expires_at = models.DateTimeField(null=True)
+    upload_checked_until = models.DateTimeField(null=True, help_text="Somebody checks what was brought.")
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
     orphaned_at = models.DateTimeField(null=True)
@@ -127,6 +144,15 @@ class MediaAsset(models.Model):
         "sequence",
         "updated_at",
     ]
+    ARRIVAL_FIELDS: ClassVar[list[str]] = [
+        "status",
+        "size_bytes",
+        "sha256",
+        "upload_expires_at",
+        "upload_checked_until",
+        "collect_after",
+        "updated_at",
+    ]
     ORPHAN_FIELDS: ClassVar[list[str]] = ["orphaned_at", "collect_after", "deletion_reason", "updated_at"]
     DELETION_FIELDS: ClassVar[list[str]] = [
         "status",
@@ -141,7 +167,17 @@ class MediaAsset(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(
-                    status__in=("uploaded", "scanning", "processing", "ready", "rejected", "failed", "deleted")
+                    status__in=(
+                        "pending_upload",
+                        "expired",
+                        "uploaded",
+                        "scanning",
+                        "processing",
+                        "ready",
+                        "rejected",
+                        "failed",
+                        "deleted",
+                    )
                 ),
                 name="media_status_is_known",
             ),
@@ -153,6 +189,15 @@ class MediaAsset(models.Model):
                 condition=Q(scan_verdict__in=("none", "clean")) | ~Q(status="ready"),
                 name="ready_media_is_not_known_to_be_harmful",
             ),
+            models.CheckConstraint(
+                condition=Q(status="pending_upload", upload_expires_at__isnull=False)
+                | (~Q(status="pending_upload") & Q(upload_expires_at__isnull=True, upload_checked_until__isnull=True)),
+                name="only_a_pending_upload_runs_out",
+            ),
+            models.CheckConstraint(
+                condition=Q(sha256__isnull=False) | Q(status__in=("pending_upload", "expired")),
+                name="media_that_came_has_a_digest",
+            ),
             models.CheckConstraint(condition=Q(size_bytes__gt=0), name="media_file_is_not_empty"),
             models.CheckConstraint(
                 condition=Q(status="deleted", deleted_at__isnull=False, deletion_reason__isnull=False)
@@ -160,7 +205,7 @@ class MediaAsset(models.Model):
                 name="media_is_deleted_at_a_time_for_a_reason",
             ),
             models.CheckConstraint(
-                condition=Q(files_removed_at__isnull=True) | Q(status="deleted"),
+                condition=Q(files_removed_at__isnull=True) | Q(status__in=("expired", "deleted")),
                 name="media_files_go_after_the_deletion",
             ),
             models.CheckConstraint(
@@ -200,8 +245,13 @@ class MediaAsset(models.Model):
             ),
             models.Index(
                 fields=["deleted_at"],
-                condition=Q(status="deleted", files_removed_at__isnull=True),
+                condition=Q(status__in=("expired", "deleted"), files_removed_at__isnull=True),
                 name="media_with_files_left",
+            ),
+            models.Index(
+                fields=["upload_expires_at"],
+                condition=Q(upload_expires_at__isnull=False),
+                name="media_uploads_that_run_out",
             ),
         ]
 
@@ -212,6 +262,16 @@ class MediaAsset(models.Model):
     def is_deleted(self) -> bool:
         """Whether it is gone for ever."""
         return self.status == self.Status.DELETED
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether its owner may still bring it."""
+        return self.status == self.Status.PENDING_UPLOAD
+
+    @property
+    def incoming_key(self) -> str:
+        """Where a direct upload puts the bytes; from the moment they are checked nobody reads there."""
+        return f"{self.folder}/incoming"
 
     @property
     def folder(self) -> str:

@@ -33,5 +33,10 @@ def media_due_for_collection(*, now: datetime, limit: int) -> list[UUID]:
 
 
 def media_with_files_left(*, limit: int) -> list[UUID]:
-    """Deleted files whose bytes may still be in the store."""
+    """Files that are gone and whose bytes may still be in the store."""
     return list(MediaAsset.objects.with_files_left().order_by("deleted_at").values_list("pk", flat=True)[:limit])
+
+
+def uploads_overdue(*, now: datetime, limit: int) -> list[UUID]:
+    """Announced files that were not brought in time."""
+    return list(MediaAsset.objects.overdue(now).order_by("upload_expires_at").values_list("pk", flat=True)[:limit])

@@ -18,6 +18,42 @@ class UploadInput(ClosedSerializer):
     kind = serializers.CharField(max_length=20, default="image", help_text="`image`, `video` or `audio`.")
 
 
+class UploadAnnouncement(ClosedSerializer):
+    """A file to be brought straight to the store."""
+
+    filename = serializers.CharField(max_length=10_000, allow_blank=True, default="", help_text="For show only.")
+    mime = serializers.CharField(max_length=1000, allow_blank=True, default="", help_text="The bytes decide, not this.")
+    size = serializers.IntegerField(min_value=0, help_text="In bytes; no byte more is taken.")
+    sha256 = serializers.RegexField(
+        "^[0-9a-f]{64}$", required=False, help_text="Hexadecimal; if given, other bytes are refused."
+    )
+    kind = serializers.CharField(max_length=20, default="image", help_text="Only `image` is taken.")
+
+
+class IncomingFile(ClosedSerializer):
+    """The form of an announced file."""
+
+    policy = serializers.CharField(max_length=500, help_text="As it was issued.")
+    file = serializers.FileField(allow_empty_file=True)
+
+
+class UploadFormOutput(serializers.Serializer[Any]):
+    """How to bring the file: post these fields, and after them the bytes as `file`, as multipart/form-data."""
+
+    method = serializers.CharField()
+    url = serializers.CharField()
+    fields = serializers.DictField(child=serializers.CharField())  # type: ignore[assignment]  # the wire's name
+    expires_at = serializers.DateTimeField()
+
+
+class AnnouncedOutput(serializers.Serializer[Any]):
+    """An announced file."""
+
+    id = serializers.UUIDField()
+    status = serializers.CharField()
+    upload = UploadFormOutput()
+
+
 class VariantQuery(ClosedSerializer):
     """Which variant an address is wanted for."""
 
@@ -52,6 +88,7 @@ class MediaOutput(serializers.ModelSerializer[MediaAsset]):
             "width",
             "height",
             "duration_ms",
+            "upload_expires_at",
             "variants",
             "created_at",
         ]

@@ -1,23 +1,29 @@
 """Where the bytes are: private, addressed by keys that only this room makes, never by anything a user wrote.
 
+    {yyyy}/{mm}/{media id}/incoming    what a direct upload brings, until it is checked
     {yyyy}/{mm}/{media id}/original
     {yyyy}/{mm}/{media id}/variants/{name}
 
-A file appears under its key whole and on disk, or not at all.
+A file appears under its key whole and durably, or not at all. The store is MEDIA_ROOT, or the bucket MEDIA_S3_BUCKET.
 """
 
 import os
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, NoReturn
 from uuid import UUID
 
+from django.conf import settings
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 
+from media.s3 import S3Store
+
+INCOMING = "incoming"
 ORIGINAL = "original"
 UNFINISHED = ".unfinished-"
 
@@ -50,8 +56,86 @@ class PrivateStorage(FileSystemStorage):
         sync_folder(target.parent)
         return name
 
+    def keep(self, key: str, content: "File[Any]") -> None:
+        """Put the bytes under the key."""
+        self.save(key, content)
+
+    def size_of(self, key: str) -> int | None:
+        """How many bytes are under the key; None when nothing is."""
+        try:
+            return self.size(key)
+        except FileNotFoundError:
+            return None
+
+    def move(self, key: str, to: str) -> None:
+        """Give the bytes another key in the same folder."""
+        target = Path(self.path(to))
+        Path(self.path(key)).replace(target)
+        sync_folder(target.parent)
+
+    def remove(self, key: str) -> None:
+        """Remove what is under the key; nothing there is no error."""
+        self.delete(key)
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove everything under the folder, and it."""
+        try:
+            folders, files = self.listdir(folder)
+        except FileNotFoundError:
+            return
+        for name in files:
+            self.delete(f"{folder}/{name}")
+        for name in folders:
+            self.remove_folder(f"{folder}/{name}")
+        self.delete(folder)
+
+    def folders_older_than(self, age: timedelta, *, now: datetime) -> Iterator[str]:
+        """The folders of files that were last touched longer ago than this."""
+        for year in self.subfolders(""):
+            for month in self.subfolders(year):
+                for folder in self.subfolders(f"{year}/{month}"):
+                    path = f"{year}/{month}/{folder}"
+                    if self.touched_at(path) < now - age:
+                        yield path
+
+    def subfolders(self, folder: str) -> list[str]:
+        """The names of the folders inside a folder, sorted; none when it is not there."""
+        try:
+            return sorted(self.listdir(folder)[0])
+        except FileNotFoundError:
+            return []
+
+    def touched_at(self, folder: str) -> datetime:
+        """When something was last put into the folder; now if it has just gone."""
+        try:
+            return datetime.fromtimestamp(Path(self.path(folder)).stat().st_mtime, tz=UTC)
+        except FileNotFoundError:
+            return datetime.now(tz=UTC)
+
 
 private_storage = PrivateStorage()
+
+
+def bucket() -> S3Store | None:
+    """The S3 store, when one is set up; None means that files are kept under MEDIA_ROOT."""
+    if not settings.MEDIA_S3_BUCKET:
+        return None
+    return connected(
+        bucket=settings.MEDIA_S3_BUCKET,
+        endpoint=settings.MEDIA_S3_ENDPOINT or None,
+        region=settings.MEDIA_S3_REGION,
+    )
+
+
+@lru_cache(maxsize=1)
+def connected(*, bucket: str, endpoint: str | None, region: str) -> S3Store:
+    """One client for all threads, as boto3 recommends."""
+    return S3Store(bucket=bucket, endpoint=endpoint, region=region)
+
+
+def in_use() -> S3Store | PrivateStorage:
+    """The store that files go to."""
+    return bucket() or private_storage
 
 
 def original_key(media_id: UUID, *, at: datetime) -> str:
@@ -61,51 +145,37 @@ def original_key(media_id: UUID, *, at: datetime) -> str:
 
 def store(key: str, content: "File[Any] | bytes") -> None:
     """Keep these bytes under the key; on return they survive a power cut. The same key again replaces them."""
-    private_storage.save(key, ContentFile(content) if isinstance(content, bytes) else content)
+    in_use().keep(key, ContentFile(content) if isinstance(content, bytes) else content)
 
 
 def open_stored(key: str) -> IO[bytes]:
     """The bytes under the key, as a stream; raises FileNotFoundError."""
-    return private_storage.open(key, "rb")
+    return in_use().open(key)
+
+
+def size_of(key: str) -> int | None:
+    """How many bytes are under the key; None when nothing is."""
+    return in_use().size_of(key)
+
+
+def move(key: str, to: str) -> None:
+    """Give the bytes another key in the same folder; raises FileNotFoundError."""
+    in_use().move(key, to)
+
+
+def remove(key: str) -> None:
+    """Remove what is under the key; what is gone already does not matter."""
+    in_use().remove(key)
 
 
 def remove_folder(folder: str) -> None:
     """Remove everything under the folder, and it; what is gone already does not matter."""
-    try:
-        folders, files = private_storage.listdir(folder)
-    except FileNotFoundError:
-        return
-    for name in files:
-        private_storage.delete(f"{folder}/{name}")
-    for name in folders:
-        remove_folder(f"{folder}/{name}")
-    private_storage.delete(folder)
+    in_use().remove_folder(folder)
 
 
 def folders_older_than(age: timedelta, *, now: datetime) -> Iterator[str]:
     """The folders of all files, `{yyyy}/{mm}/{media id}`, that were last touched longer ago than this."""
-    for year in subfolders(""):
-        for month in subfolders(year):
-            for folder in subfolders(f"{year}/{month}"):
-                path = f"{year}/{month}/{folder}"
-                if touched_at(path) < now - age:
-                    yield path
-
-
-def subfolders(folder: str) -> list[str]:
-    """The names of the folders inside a folder, sorted; none when it is not there."""
-    try:
-        return sorted(private_storage.listdir(folder)[0])
-    except FileNotFoundError:
-        return []
-
-
-def touched_at(folder: str) -> datetime:
-    """When something was last put into the folder; now if it has just gone."""
-    try:
-        return datetime.fromtimestamp(Path(private_storage.path(folder)).stat().st_mtime, tz=UTC)
-    except FileNotFoundError:
-        return datetime.now(tz=UTC)
+    return in_use().folders_older_than(age, now=now)
 
 
 def make_folder(folder: Path) -> None:

@@ -11,9 +11,9 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from media.selectors import media_due_for_collection, media_due_for_work, media_with_files_left
+from media.selectors import media_due_for_collection, media_due_for_work, media_with_files_left, uploads_overdue
 from media.services.processing import process
-from media.services.removal import collect_orphan, remove_files, sweep_strays
+from media.services.removal import collect_orphan, expire_upload, remove_files, sweep_strays
 
 BATCH = 100
 SOFT_LIMIT_SECONDS = 120  # a 40-megapixel image takes some seconds
@@ -59,6 +59,14 @@ def collect_garbage() -> int:
     for media_id in media_with_files_left(limit=BATCH):
         remove_files(media_id=media_id)
     return collected
+
+
+@shared_task
+def expire_uploads() -> int:
+    """Give up a batch of announced files that were not brought in time; the collector removes what there is of them."""
+    return sum(
+        expire_upload(media_id=media_id) is not None for media_id in uploads_overdue(now=timezone.now(), limit=BATCH)
+    )
 
 
 @shared_task

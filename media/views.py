@@ -1,10 +1,12 @@
 """Media over HTTP: owners bring and look after files, signed addresses deliver what was made of them."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import FileResponse, Http404, HttpRequest
+from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
@@ -22,12 +24,23 @@ from media import conf, storage
 from media.exceptions import MediaNotReadyError
 from media.models import MediaAsset, MediaAssetQuerySet
 from media.selectors import media_of, variant_to_deliver
-from media.serializers import MediaOutput, SignedUrlOutput, UploadInput, UploadOutput, VariantQuery
-from media.services.removal import delete_media
+from media.serializers import (
+    AnnouncedOutput,
+    IncomingFile,
+    MediaOutput,
+    SignedUrlOutput,
+    UploadAnnouncement,
+    UploadInput,
+    UploadOutput,
+    VariantQuery,
+)
+from media.services.direct_uploads import announce_upload, complete_upload, form_for, receive
+from media.services.removal import cancel_upload, delete_media
 from media.services.uploads import store_upload
 from media.tasks import enqueue_removal
 from media.uploads import HashingUploadHandler
 
+DELIVERED = {**conf.LOCKED_DOWN, "Content-Disposition": 'inline; filename="media.webp"'}
 SIGNED = [
     OpenApiParameter(name, OpenApiTypes.STR, required=True, description="As it stands in the signed address.")
     for name in ("viewer", "expires", "signature")
@@ -71,6 +84,77 @@ class MediaListView(ListAPIView[MediaAsset]):
             declared_mime=file.content_type or "",
         )
         return Response(UploadOutput(asset).data, status=status.HTTP_202_ACCEPTED)
+
+
+class UploadListView(APIView):
+    """Files on their way straight to the store."""
+
+    permission_classes = [Creator]
+    throttle_scope = "uploads"
+
+    @extend_schema(request=UploadAnnouncement, responses={201: AnnouncedOutput})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        """Announce a file; the answer is the form that brings it. Complete the upload afterwards."""
+        announced = UploadAnnouncement(data=request.data)
+        announced.is_valid(raise_exception=True)
+        asset = announce_upload(
+            owner_id=user_id_of(request),
+            kind=announced.validated_data["kind"],
+            filename=announced.validated_data["filename"],
+            declared_mime=announced.validated_data["mime"],
+            size_bytes=announced.validated_data["size"],
+            sha256=announced.validated_data.get("sha256"),
+        )
+        answer = AnnouncedOutput({"id": asset.pk, "status": asset.status, "upload": form_for(asset)})
+        return Response(answer.data, status=status.HTTP_201_CREATED)
+
+
+class IncomingFileView(APIView):
+    """Where forms are posted when there is no bucket; the signed policy is the permission, as it is there."""
+
+    authentication_classes = []
+    permission_classes = [Anyone]
+    parser_classes = [MultiPartParser]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Nothing may read the body before the handler that measures it is in place."""
+        request.upload_handlers = [HashingUploadHandler(request)]
+        return super().initialize_request(request, *args, **kwargs)
+
+    @extend_schema(request={"multipart/form-data": IncomingFile}, responses={204: None}, auth=[])
+    def post(self, request: Request, media_id: UUID) -> Response:
+        """Bring an announced file."""
+        form = IncomingFile(data=request.data)
+        form.is_valid(raise_exception=True)
+        receive(media_id=media_id, policy=form.validated_data["policy"], file=form.validated_data["file"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class UploadCompletionView(APIView):
+    """The end of an upload."""
+
+    permission_classes = [SignedIn]
+
+    @extend_schema(request=None, responses={202: UploadOutput})
+    def post(self, request: Request, media_id: UUID) -> Response:
+        """Have the brought file checked and processed; again answers with where it stands."""
+        asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
+        return Response(UploadOutput(complete_upload(media_id=asset.pk)).data, status=status.HTTP_202_ACCEPTED)
+
+
+class UploadView(APIView):
+    """An upload on its way."""
+
+    permission_classes = [SignedIn]
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, media_id: UUID) -> Response:
+        """Give an announced file up; what has come of it is removed."""
+        asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
+        cancel_upload(media_id=asset.pk)
+        enqueue_removal(asset.pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class MediaView(APIView):
@@ -118,8 +202,8 @@ class MediaFileView(APIView):
     permission_classes = [Anyone]
 
     @extend_schema(parameters=SIGNED, responses={(200, "image/webp"): OpenApiTypes.BINARY}, auth=[])
-    def get(self, request: Request, media_id: UUID, variant: str) -> FileResponse:
-        """Deliver one variant."""
+    def get(self, request: Request, media_id: UUID, variant: str) -> HttpResponseBase:
+        """Deliver one variant, or send its reader on to the bucket for as long as this address works."""
         verify(
             media_id=media_id,
             variant=variant,
@@ -130,10 +214,13 @@ class MediaFileView(APIView):
         found = variant_to_deliver(media_id=media_id, name=variant)
         if found is None:
             raise Http404
+        bucket = storage.bucket()
+        if bucket is not None:
+            left = datetime.fromtimestamp(int(request.query_params["expires"]), UTC) - timezone.now()
+            address = bucket.address_of(found.storage_key, mime=found.mime, headers=DELIVERED, ttl=left)
+            return HttpResponseRedirect(address, headers=DELIVERED)
         try:
             stream = storage.open_stored(found.storage_key)
         except FileNotFoundError as error:  # deleted between the two lines above
             raise Http404 from error
-        response = FileResponse(stream, content_type=found.mime, headers=conf.LOCKED_DOWN)
-        response["Content-Disposition"] = 'inline; filename="media.webp"'
-        return response
+        return FileResponse(stream, content_type=found.mime, headers=DELIVERED)

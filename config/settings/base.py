@@ -85,6 +85,9 @@ MEDIA_UNUSED_GRACE_SECONDS = env.int("MEDIA_UNUSED_GRACE_SECONDS", default=86_40
 MEDIA_CLAMAV = env.str("MEDIA_CLAMAV", default="")
 MEDIA_FFMPEG = env.str("MEDIA_FFMPEG", default="")
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(BASE_DIR / "var" / "media")))
+MEDIA_S3_BUCKET = env.str("MEDIA_S3_BUCKET", default="")
+MEDIA_S3_ENDPOINT = env.str("MEDIA_S3_ENDPOINT", default="")
+MEDIA_S3_REGION = env.str("MEDIA_S3_REGION", default="us-east-1")
 
 AUTH_PASSWORD_VALIDATORS = [
     {

@@ -9,7 +9,7 @@ from django.utils import timezone
 from eventbus.outbox import publish
 from media import storage
 from media.events import MediaDeleted
-from media.exceptions import MediaInUseError
+from media.exceptions import AlreadyUploadedError, MediaInUseError
 from media.models import MediaAsset, MediaReference
 
 Reason = MediaAsset.DeletionReason
@@ -21,8 +21,10 @@ SWEEP_BATCH = 500
 def delete_media(*, media_id: UUID) -> MediaAsset:
     """Delete a file at its owner's wish, unless a post needs it."""
     asset = MediaAsset.objects.select_for_update().get(pk=media_id)
-    if asset.is_deleted:
+    if asset.status in MediaAsset.GONE:
         return asset
+    if asset.is_pending:
+        return give_up(asset)
     if MediaReference.objects.filter(media_id=media_id).exists():
         raise MediaInUseError
     return bury(asset, reason=Reason.OWNER_REQUEST)
@@ -32,8 +34,10 @@ def delete_media(*, media_id: UUID) -> MediaAsset:
 def remove_by_policy(*, media_id: UUID) -> MediaAsset:
     """Delete a file that must not stay, whoever needs it; the posts are told by the event."""
     asset = MediaAsset.objects.select_for_update().get(pk=media_id)
-    if asset.is_deleted:
+    if asset.status in MediaAsset.GONE:
         return asset
+    if asset.is_pending:
+        return give_up(asset)
     return bury(asset, reason=Reason.POLICY)
 
 
@@ -41,12 +45,40 @@ def remove_by_policy(*, media_id: UUID) -> MediaAsset:
 def collect_orphan(*, media_id: UUID) -> MediaAsset | None:
     """Delete a file whose time is over; None when somebody needs it after all, or somebody else took it."""
     now = timezone.now()
-    asset = MediaAsset.objects.alive().select_for_update(skip_locked=True).filter(pk=media_id).first()
+    asset = MediaAsset.objects.brought().select_for_update(skip_locked=True).filter(pk=media_id).first()
     if asset is None or asset.collect_after is None or asset.collect_after > now:
         return None
     if MediaReference.objects.filter(media_id=media_id).exists():
         return None
     return bury(asset, reason=Reason(asset.deletion_reason or Reason.ORPHANED))
+
+
+@transaction.atomic
+def expire_upload(*, media_id: UUID) -> MediaAsset | None:
+    """Give up an announced file that was not brought in time; None when it was, or somebody else does this."""
+    overdue = MediaAsset.objects.overdue(timezone.now())
+    asset = overdue.select_for_update(skip_locked=True).filter(pk=media_id).first()
+    return give_up(asset) if asset else None
+
+
+@transaction.atomic
+def cancel_upload(*, media_id: UUID) -> MediaAsset:
+    """Give up an announced file at its owner's wish; one that has been brought is to be deleted instead."""
+    asset = MediaAsset.objects.select_for_update().get(pk=media_id)
+    if asset.is_pending:
+        return give_up(asset)
+    if asset.status == MediaAsset.Status.EXPIRED:
+        return asset
+    raise AlreadyUploadedError
+
+
+def give_up(asset: MediaAsset) -> MediaAsset:
+    """The locked file will not come: nobody has heard of it, so nobody is told."""
+    asset.status = MediaAsset.Status.EXPIRED
+    asset.upload_expires_at = None
+    asset.upload_checked_until = None
+    asset.save(update_fields=MediaAsset.ARRIVAL_FIELDS)
+    return asset
 
 
 def bury(asset: MediaAsset, *, reason: MediaAsset.DeletionReason) -> MediaAsset:
@@ -63,7 +95,7 @@ def bury(asset: MediaAsset, *, reason: MediaAsset.DeletionReason) -> MediaAsset:
 
 
 def remove_files(*, media_id: UUID) -> None:
-    """Remove the bytes of a deleted file; again is harmless."""
+    """Remove the bytes of a file that is gone; again is harmless."""
     asset = MediaAsset.objects.with_files_left().filter(pk=media_id).first()
     if asset is None:
         return
@@ -86,7 +118,7 @@ def sweep_strays(*, now: datetime) -> int:
 def remove_strays(folders: list[str]) -> int:
     """Remove those of the folders that no living file owns."""
     keys = {f"{folder}/{storage.ORIGINAL}": folder for folder in folders}
-    owned = set(MediaAsset.objects.alive().filter(storage_key__in=keys).values_list("storage_key", flat=True))
+    owned = set(MediaAsset.objects.with_files().filter(storage_key__in=keys).values_list("storage_key", flat=True))
     strays = [folder for key, folder in keys.items() if key not in owned]
     for folder in strays:
         storage.remove_folder(folder)

@@ -25,6 +25,9 @@ UNKNOWN_MIME = "application/octet-stream"
 # Direction marks make `gpj.exe` read `exe.jpg`; controls break the lines of headers and logs.
 UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 A_DAY = timedelta(days=1)
+WAITING = Q(status__in=[MediaAsset.Status.PENDING_UPLOAD, MediaAsset.Status.UPLOADED]) | Q(
+    next_attempt_at__isnull=False
+)
 
 
 def store_upload(
@@ -67,12 +70,7 @@ def record_upload(asset: MediaAsset) -> MediaAsset:
 
 def refuse_unfit_file(file: "File[Any]", *, kind: str) -> None:
     """Raise for a file of a kind that is not taken, that is empty, too large, or not of its kind by its first bytes."""
-    if kind not in MediaAsset.Kind.values:
-        raise TypeNotAllowedError
-    if not file.size:
-        raise EmptyFileError
-    if file.size > conf.max_bytes(kind):
-        raise FileTooLargeError(f"A file of this kind may have {conf.max_bytes(kind)} bytes")
+    refuse_unfit_size(kind=kind, size_bytes=file.size)
     file.seek(0)
     head = file.read(HEAD_BYTES)
     file.seek(0)
@@ -88,6 +86,16 @@ def looks_like(head: bytes, kind: str) -> bool:
     return container is not None and container.holds(kind)
 
 
+def refuse_unfit_size(*, kind: str, size_bytes: int) -> None:
+    """Raise for a kind that is not taken, and for a size that no file of the kind may have."""
+    if kind not in MediaAsset.Kind.values:
+        raise TypeNotAllowedError
+    if not size_bytes:
+        raise EmptyFileError
+    if size_bytes > conf.max_bytes(kind):
+        raise FileTooLargeError(f"A file of this kind may have {conf.max_bytes(kind)} bytes")
+
+
 def refuse_over_quota(*, owner_id: UUID, size_bytes: int, now: datetime) -> None:
     """Raise when the owner has uploaded too much today, or has too many files waiting.
 
@@ -99,7 +107,7 @@ def refuse_over_quota(*, owner_id: UUID, size_bytes: int, now: datetime) -> None
     )
     if (uploaded["total"] or 0) + size_bytes > conf.daily_bytes():
         raise QuotaExceededError(f"{conf.daily_bytes()} bytes may be uploaded in 24 hours")
-    waiting = MediaAsset.objects.filter(Q(status=MediaAsset.Status.UPLOADED) | Q(next_attempt_at__isnull=False))
+    waiting = MediaAsset.objects.filter(WAITING)
     if waiting.filter(owner_id=owner_id).count() >= conf.max_in_flight():
         raise QuotaExceededError(f"{conf.max_in_flight()} files may wait to be processed")
 

@@ -35,6 +35,7 @@ PUBLIC = {
     ("GET", "api/v1/posts/<uuid:post_id>/comments"),
     ("GET", "api/v1/posts/<uuid:post_id>/comments/<uuid:comment_id>/replies"),
     ("GET", "api/v1/posts/<uuid:post_id>/media/<uuid:media_id>/url"),
+    ("POST", "api/v1/media/uploads/<uuid:media_id>/file"),  # the signed policy in the form is the permission
     ("GET", "api/v1/media/files/<uuid:media_id>/<slug:variant>"),  # the signature in the address is the permission
 }
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
