@@ -72,7 +72,7 @@ def announce_upload(
     )
 
 
-def form_for(asset: MediaAsset) -> UploadForm:
+def form_for(*, asset: MediaAsset) -> UploadForm:
     """The form of an announced file: the bucket's own, or one for our route that says the same."""
     ttl = conf.upload_lifetime()
     expires_at = timezone.now() + ttl
