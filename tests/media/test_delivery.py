@@ -76,6 +76,15 @@ def test_an_address_opens_only_what_it_was_signed_for():
         refused(APIClient().get(tampered), 403)
 
 
+def test_an_address_with_any_one_character_changed_opens_nothing():
+    url = address(processed(), viewer_id=uuid7())
+    start = url.index("files/") + len("files/")
+
+    for at in range(start, len(url)):
+        changed = url[:at] + ("1" if url[at] != "1" else "2") + url[at + 1 :]
+        assert APIClient().get(changed).status_code in {403, 404}, changed
+
+
 @pytest.mark.parametrize("variant", ["original", "web_4096"])
 def test_even_a_valid_signature_opens_no_original(variant):
     refused(APIClient().get(address(processed(), variant=variant)), 404)

@@ -22,7 +22,8 @@ from media.services import direct_uploads
 from media.services.removal import sweep_strays
 from media.tasks import collect_garbage, expire_uploads
 from tests.media.conftest import client_of
-from tests.media.factories import jpeg, processed
+from tests.media.factories import jpeg, processed, upload
+from tests.media.test_removal import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -262,6 +263,19 @@ def test_a_folder_that_nobody_owns_goes(client, creator, keys):
     rows = [kept.storage_key, *(variant.storage_key for variant in kept.variants.all())]
     incoming = MediaAsset.objects.get(pk=pending["id"]).incoming_key
     assert keys() == sorted([*rows, incoming])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_collectors_leave_each_row_its_bytes_and_no_others(store, keys, settings):
+    kept = processed()
+    settings.MEDIA_UNUSED_GRACE_SECONDS = 0
+    gone = [upload() for _ in range(3)]
+
+    at_once(collect_garbage, collect_garbage)
+    collect_garbage()
+
+    assert sorted(event.media_id for event in published(MediaDeleted)) == sorted(asset.pk for asset in gone)
+    assert keys() == sorted([kept.storage_key, *(variant.storage_key for variant in kept.variants.all())])
 
 
 def test_a_signed_address_leads_to_the_bytes_of_either_store(client, creator, store):
