@@ -37,6 +37,10 @@ class PaymentOrderQuerySet(models.QuerySet["PaymentOrder"]):
         """Captured orders whose money has waited since before this and is neither cleared nor all given back."""
         return self.captured().filter(cleared_at=None, completed_at__lte=before)
 
+    def kept(self) -> Self:
+        """Orders whose money came and is not all back, contested or not."""
+        return self.filter(status__in=(*PaymentOrder.REFUNDABLE, PaymentOrder.Status.DISPUTED))
+
     def due(self, now: datetime) -> Self:
         """Orders to charge now."""
         in_time = Q(expires_at=None) | Q(expires_at__gt=now)

@@ -33,6 +33,10 @@ class RefundQuerySet(models.QuerySet["Refund"]):
             creator_net=int(shares["creator"]),
         )
 
+    def waiting(self) -> Self:
+        """Refunds that wait until the bank has decided, oldest first."""
+        return self.filter(status="waiting").order_by("created_at", "id")
+
     def reserved(self) -> int:
         """The sum that is promised and not yet given."""
         total: dict[str, Any] = self.filter(status="pending").aggregate(total=models.Sum("amount"))
@@ -43,6 +47,7 @@ class Refund(models.Model):
     """Money to give back of one order; pending and succeeded ones never exceed the order."""
 
     class Status(models.TextChoices):
+        WAITING = "waiting", "until a dispute is decided"
         PENDING = "pending", "on its way"
         SUCCEEDED = "succeeded", "given back"
         FAILED = "failed", "refused by the gateway"
@@ -104,7 +109,7 @@ class Refund(models.Model):
                 condition=Q(source="system"),
                 name="the_system_refunds_a_reason_once",
             ),
-            known("status", ["pending", "succeeded", "failed"], "refund_status_is_known"),
+            known("status", ["waiting", "pending", "succeeded", "failed"], "refund_status_is_known"),
             known(
                 "reason",
                 [

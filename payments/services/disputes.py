@@ -1,7 +1,8 @@
 """Contested payments: what is left of the money is held while the bank decides, then kept or gone.
 
-A payment whose money is contested cannot be given back as well. What a dispute takes beyond what was left of the
-payment, because the rest had gone back already, is the platform's loss and not the creator's.
+A payment whose money is contested cannot be given back as well: what the system owes its payer waits for the bank.
+What a dispute takes beyond what was left of the payment, because the rest had gone back already, is the platform's loss
+and not the creator's.
 """
 
 import logging
@@ -22,6 +23,7 @@ from payments.models.refunds import Refund
 from payments.services.balances import left_of, remaining_of, settled_status
 from payments.services.ledger import book_dispute_lost, book_dispute_opened, book_dispute_won
 from payments.services.locking import lock_order
+from payments.services.refunds import go_on_with_refunds
 from payments.services.sales import take_back
 
 NOTHING = Split(platform_fee=0, processor_fee=0, creator_net=0)
@@ -79,6 +81,7 @@ def win(order: PaymentOrder, dispute: Dispute) -> None:
     close(dispute, status=Status.WON)
     book_dispute_won(order, dispute)
     settle(order)
+    go_on_with_refunds(order)
 
 
 def lose(order: PaymentOrder, dispute: Dispute) -> None:
@@ -87,6 +90,7 @@ def lose(order: PaymentOrder, dispute: Dispute) -> None:
     book_dispute_lost(order, dispute)
     if not dispute.held_amount:
         settle(order)
+        go_on_with_refunds(order)
         return
     refund = Refund.objects.create(
         order=order,
@@ -107,6 +111,7 @@ def lose(order: PaymentOrder, dispute: Dispute) -> None:
     order.save(update_fields=["refunded_amount", "sequence"])
     settle(order)
     take_back(order, refund)
+    go_on_with_refunds(order)
     publish(PaymentRefunded.of(refund, order=order, refunded_at=dispute.closed_at or timezone.now()))
 
 

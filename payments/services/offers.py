@@ -83,7 +83,7 @@ def close_offer(
     offer.save(update_fields=[*SNAPSHOT_FIELDS, "deleted_at"])
     cancel_open_purchases(offer)
     owed = Q() if refund_purchases else Q(completed_at__gte=offer.deleted_at)
-    held = orders_of(offer).captured().filter(owed, postpurchase__status=Sale.Status.COMPLETED)
+    held = orders_of(offer).kept().filter(owed, postpurchase__status=Sale.Status.COMPLETED)
     orders = held.order_by("pk").select_for_update(of=("self",))
     give_back_all(orders, reason=Refund.Reason.POST_UNAVAILABLE)
     return offer

@@ -87,12 +87,9 @@ def refund_on_request(*, payment_id: UUID, amount: int | None, reason: str) -> N
 def give_back_rest(order: PaymentOrder, *, reason: str, revoke_access: bool, at_most: int | None = None) -> None:
     """Give back what is left of a locked order, once for one reason; nothing left is nothing to do.
 
-    While it is disputed the bank decides, and the gateway would refuse.
+    While it is disputed the bank decides, and the gateway would refuse: the refund waits for that.
     """
-    if order.status == PaymentOrder.Status.DISPUTED:
-        logger.warning("Payment %s is disputed: not given back as %s", order.id, reason)
-        return
-    remaining = remaining_of(order)
+    remaining = remaining_of(order) + order.disputes.held().total
     amount = remaining if at_most is None else min(at_most, remaining)
     if amount > 0:
         promise(order, amount=amount, reason=reason, revoke_access=revoke_access, source=Refund.Source.SYSTEM)
@@ -108,7 +105,14 @@ def give_back_all(orders: Iterable[PaymentOrder], *, reason: str) -> None:
         .annotate(total=Sum("amount"))
     )
     refunds = [
-        Refund(order=order, amount=left, reason=reason, source=Refund.Source.SYSTEM, revoke_access=True)
+        Refund(
+            order=order,
+            amount=left,
+            reason=reason,
+            source=Refund.Source.SYSTEM,
+            revoke_access=True,
+            status=status_of_new(order),
+        )
         for order in by_id.values()
         if (left := order.amount - order.refunded_amount - reserved.get(order.id, 0)) > 0
     ]
@@ -133,10 +137,30 @@ def promise(
         revoke_access=revoke_access,
         source=source,
         requested_by=requested_by,
+        status=status_of_new(order),
     )
     Refund.objects.bulk_create([refund], ignore_conflicts=source == Refund.Source.SYSTEM)
     soon(REFUND, refund.id)
     return refund
+
+
+def status_of_new(order: PaymentOrder) -> Refund.Status:
+    """Where a refund of this order begins."""
+    return Refund.Status.WAITING if order.status == PaymentOrder.Status.DISPUTED else Refund.Status.PENDING
+
+
+def go_on_with_refunds(order: PaymentOrder) -> None:
+    """Now that a dispute of this locked order is decided, send what waited for it, at most what the bank has left."""
+    if order.status == PaymentOrder.Status.DISPUTED:
+        return
+    for refund in order.refunds.waiting():
+        left = remaining_of(order)
+        if left:
+            refund.status, refund.amount = Refund.Status.PENDING, min(refund.amount, left)
+            soon(REFUND, refund.id)
+        else:
+            refund.status, refund.refusal, refund.finished_at = Refund.Status.FAILED, "disputed", timezone.now()
+        refund.save(update_fields=["status", "amount", "refusal", "finished_at"])
 
 
 def send_refund(*, refund_id: UUID) -> None:

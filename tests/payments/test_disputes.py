@@ -21,7 +21,7 @@ from payments.models.refunds import Refund
 from payments.models.sandbox import SandboxDispute
 from payments.selectors import earnings_of
 from payments.services.disputes import follow_dispute
-from payments.services.refunds import refund_payment
+from payments.services.refunds import refund_on_request, refund_payment
 from payments.services.verification import first_fault
 from tests.payments.factories import PostStory, SubscriptionStory, make_offer, make_purchase, make_tip, use_token
 
@@ -163,19 +163,57 @@ def test_the_api_says_that_it_is_disputed(purchase, creator, as_user, key):
     assert (answer.status_code, answer.json()["code"]) == (409, "disputed")
 
 
-def test_the_deletion_of_a_disputed_post_waits_for_the_bank(fan, creator, method, background):
+@pytest.fixture
+def disputed_and_deleted(fan, creator, method, background):
+    """The order of a post that its buyer contests and whose creator has deleted it since."""
     use_token(method, "tok_dispute")
     story = PostStory(creator.id)
     with background():
-        bought = make_purchase(fan, make_offer(creator.id, post_id=story.post_id), method)
-    follow(PaymentOrder.objects.get())
-
+        make_purchase(fan, make_offer(creator.id, post_id=story.post_id), method)
+    order = PaymentOrder.objects.get()
+    follow(order)
     with background():
         deliver(story.deleted(9, refund_purchases=True), to="payments")
+    return order
 
-    assert Refund.objects.count() == 0
-    follow(bought.order, "lost")
-    assert bought.order.status == "reversed"
+
+def test_the_refund_of_a_disputed_payment_waits_for_the_bank(disputed_and_deleted):
+    order = disputed_and_deleted
+    refund = Refund.objects.get()
+    assert (refund.status, refund.amount) == ("waiting", order.amount)
+    assert published(PaymentRefunded) == []
+
+    follow(order, "lost")
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.refusal, order.status) == ("failed", "disputed", "reversed")
+    assert order.refunded_amount == order.amount
+
+
+def test_a_refund_that_waited_is_made_when_the_dispute_is_won(disputed_and_deleted, background):
+    order = disputed_and_deleted
+    SandboxDispute.objects.update(status="won")
+
+    with background():
+        follow(order, "won")
+
+    order.refresh_from_db()
+    assert (Refund.objects.get().status, order.status, order.refunded_amount) == ("succeeded", "refunded", order.amount)
+    assert first_fault() is None
+
+
+def test_what_a_lost_part_leaves_is_given_back(fan, creator, method, background):
+    with background():
+        order = make_tip(fan, creator, method).order
+    follow(order, amount=300)
+    refund_on_request(payment_id=order.id, amount=None, reason="duplicate")
+
+    with background():
+        follow(order, "lost", amount=300)
+
+    order.refresh_from_db()
+    assert (Refund.objects.get(source="system").amount, order.refunded_amount) == (700, 1000)
+    assert first_fault() is None
 
 
 def test_a_dispute_of_what_was_given_back_in_part_holds_the_rest(fan, creator, method, background):
