@@ -30,10 +30,10 @@ SELECT %s, gen_random_uuid()::text, 'sample.counted', 0, n FROM generate_series(
 """
 FILL_PARKED = """
 INSERT INTO eventbus_parkedevent ("group", topic, key, partition, "offset", event_id, state, next_attempt_at, headers,
-                                  attempts, error_class, error, traceback)
+                                  attempts, crashes, error_class, error, traceback)
 SELECT %s, 'sample.counted', (n / 2)::text, 0, n, n::text,
        CASE n %% 2 WHEN 0 THEN 'retrying' ELSE 'queued' END,
-       CASE n %% 2 WHEN 0 THEN now() + interval '1 hour' END, '{}', 0, '', '', ''
+       CASE n %% 2 WHEN 0 THEN now() + interval '1 hour' END, '{}', 0, 0, '', '', ''
   FROM generate_series(2, %s) AS n
 """
 
