@@ -23,6 +23,11 @@ def max_image_bytes() -> int:
     return int(getattr(settings, "MEDIA_MAX_IMAGE_BYTES", 25 * MEGABYTE))
 
 
+def max_form_bytes() -> int:
+    """The largest file that is taken through our own process in one request: any larger one is announced."""
+    return max_image_bytes()
+
+
 def max_image_pixels() -> int:
     """MEDIA_MAX_IMAGE_PIXELS: width times height of the largest image that is decoded."""
     return int(getattr(settings, "MEDIA_MAX_IMAGE_PIXELS", 40_000_000))

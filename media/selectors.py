@@ -11,6 +11,12 @@ def media_of(owner_id: UUID) -> MediaAssetQuerySet:
     return MediaAsset.objects.of(owner_id).prefetch_related("variants")
 
 
+def announced_bytes(*, media_id: UUID) -> int:
+    """How many bytes the file may have that is awaited under this id; none when nothing is awaited."""
+    awaited = MediaAsset.objects.filter(pk=media_id, status=MediaAsset.Status.PENDING_UPLOAD)
+    return awaited.values_list("size_bytes", flat=True).first() or 0
+
+
 def variant_to_deliver(*, media_id: UUID, name: str) -> MediaVariant | None:
     """A variant whose file may be shown now; originals are no variants, so there is none for them."""
     return MediaVariant.objects.filter(asset_id=media_id, name=name, asset__status=MediaAsset.Status.READY).first()

@@ -27,7 +27,7 @@ class UploadAnnouncement(ClosedSerializer):
     sha256 = serializers.RegexField(
         "^[0-9a-f]{64}$", required=False, help_text="Hexadecimal; if given, other bytes are refused."
     )
-    kind = serializers.CharField(max_length=20, default="image", help_text="Only `image` is taken.")
+    kind = serializers.CharField(max_length=20, default="image", help_text="`image`, `video` or `audio`.")
 
 
 class IncomingFile(ClosedSerializer):

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
+from django.http import HttpRequest
 
-from media import conf
 from media.exceptions import FileTooLargeError
 
 FORM_OVERHEAD = 64 * 1024  # boundaries, headers and the small fields around the file
@@ -25,12 +25,16 @@ class HashedUpload(TemporaryUploadedFile):
 
 
 class HashingUploadHandler(TemporaryFileUploadHandler):
-    """Writes each file to a temporary one; raises FileTooLargeError as soon as one has a byte too many."""
+    """Writes each file to a temporary one; raises FileTooLargeError as soon as one has more than `most` bytes."""
+
+    def __init__(self, request: HttpRequest, *, most: int) -> None:
+        super().__init__(request)
+        self.most = most
 
     def handle_raw_input(self, input_data: Any, META: Any, content_length: int, *args: Any, **kwargs: Any) -> None:  # noqa: N803 - Django's signature
         """Refuse what announces itself as too large before the first byte is read."""
-        if content_length > conf.max_image_bytes() + FORM_OVERHEAD:
-            raise FileTooLargeError(f"An image may have {conf.max_image_bytes()} bytes")
+        if content_length > self.most + FORM_OVERHEAD:
+            raise FileTooLargeError(f"This form takes {self.most} bytes")
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         """Start a file."""
@@ -44,9 +48,9 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Take one chunk."""
         self.received += len(raw_data)
-        if self.received > conf.max_image_bytes():
+        if self.received > self.most:
             self.file.close()
-            raise FileTooLargeError(f"An image may have {conf.max_image_bytes()} bytes")
+            raise FileTooLargeError(f"This form takes {self.most} bytes")
         self.digest.update(raw_data)
         self.file.write(raw_data)
 

@@ -23,7 +23,7 @@ from api.signed_urls import sign, verify
 from media import conf, storage
 from media.exceptions import MediaNotReadyError
 from media.models import MediaAsset, MediaAssetQuerySet
-from media.selectors import media_of, variant_to_deliver
+from media.selectors import announced_bytes, media_of, variant_to_deliver
 from media.serializers import (
     AnnouncedOutput,
     IncomingFile,
@@ -57,7 +57,7 @@ class MediaListView(ListAPIView[MediaAsset]):
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
         """Nothing may read the body before the handler that measures it is in place."""
-        request.upload_handlers = [HashingUploadHandler(request)]
+        request.upload_handlers = [HashingUploadHandler(request, most=conf.max_form_bytes())]
         return super().initialize_request(request, *args, **kwargs)
 
     def get_permissions(self) -> list[Any]:
@@ -71,7 +71,7 @@ class MediaListView(ListAPIView[MediaAsset]):
     @extend_schema(request={"multipart/form-data": UploadInput}, responses={202: UploadOutput})
     @idempotent
     def post(self, request: Request) -> Response:
-        """Upload an image; it is processed behind the scenes, so ask for its status."""
+        """Upload a small file; it is processed behind the scenes, so ask for its status. Announce a larger one."""
         form = UploadInput(data=request.data)
         form.is_valid(raise_exception=True)
         file = form.validated_data["file"]
@@ -117,10 +117,11 @@ class IncomingFileView(APIView):
     permission_classes = [Anyone]
     parser_classes = [MultiPartParser]
 
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        """Nothing may read the body before the handler that measures it is in place."""
-        request.upload_handlers = [HashingUploadHandler(request)]
-        return super().initialize_request(request, *args, **kwargs)
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Nothing may read the body before the handler that measures it is in place: nothing is taken unannounced."""
+        most = announced_bytes(media_id=kwargs["media_id"])
+        request.upload_handlers = [HashingUploadHandler(request, most=most)]
+        return super().dispatch(request, *args, **kwargs)
 
     @extend_schema(request={"multipart/form-data": IncomingFile}, responses={204: None}, auth=[])
     def post(self, request: Request, media_id: UUID) -> Response:

@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from eventbus.outbox import publish
 from media import conf, storage
+from media.containers import HEAD_BYTES
 from media.events import MediaUploaded
 from media.exceptions import (
     ChecksumMismatchError,
@@ -25,9 +26,8 @@ from media.exceptions import (
     UploadExpiredError,
     UploadRefusedError,
 )
-from media.images import HEAD_BYTES, sniff
 from media.models import MediaAsset
-from media.services.uploads import display_name, mime_or_unknown, refuse_over_quota, refuse_unfit_size
+from media.services.uploads import display_name, looks_like, mime_or_unknown, refuse_over_quota, refuse_unfit_size
 
 SALT = "media-upload"
 FILE_ROUTE = "/api/v1/media/uploads/{}/file"
@@ -160,7 +160,7 @@ def check(asset: MediaAsset) -> tuple[int, str]:
 def compare(asset: MediaAsset) -> tuple[int, str]:
     """The size and SHA-256 of what was brought; raises if it is not what was announced, or of no type that is taken."""
     size_bytes = storage.size_of(asset.storage_key) or 0
-    if not 0 < size_bytes <= min(asset.size_bytes, conf.max_image_bytes()):
+    if not 0 < size_bytes <= min(asset.size_bytes, conf.max_bytes(asset.kind)):
         raise SizeMismatchError(f"{asset.size_bytes} bytes were announced, {size_bytes} have come")
     digest = hashlib.sha256()
     with storage.open_stored(asset.storage_key) as stream:
@@ -170,7 +170,7 @@ def compare(asset: MediaAsset) -> tuple[int, str]:
             digest.update(chunk)
     if asset.sha256 not in (None, digest.hexdigest()):
         raise ChecksumMismatchError
-    if sniff(head) is None:
+    if not looks_like(head, asset.kind):
         raise TypeNotAllowedError
     return size_bytes, digest.hexdigest()
 

@@ -21,6 +21,8 @@ from media.models import MediaAsset
 from media.services import direct_uploads
 from media.services.removal import sweep_strays
 from media.tasks import collect_garbage, expire_uploads
+from media.uploads import FORM_OVERHEAD
+from tests.media.clip_files import mp4, wav
 from tests.media.conftest import client_of
 from tests.media.factories import jpeg, processed, upload
 from tests.media.test_removal import at_once
@@ -110,6 +112,41 @@ def test_a_file_comes_straight_to_the_store(client, creator, keys):
     assert stored(asset.storage_key) == content
     assert (event.media_id, event.owner_id, event.sequence) == (asset.pk, creator.pk, 1)
     assert (event.size_bytes, event.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+@pytest.mark.parametrize(("kind", "make"), [("video", lambda: mp4(320, 240, "3")), ("audio", lambda: wav(seconds="3"))])
+def test_a_clip_comes_the_same_way_and_may_be_larger_than_an_image(client, store, settings, kind, make):
+    content = make()
+    settings.MEDIA_MAX_IMAGE_BYTES = 1000
+    assert len(content) > 1000 + FORM_OVERHEAD
+
+    announced = announce(client, content, kind=kind).json()
+    bring(announced["upload"], content)
+
+    assert complete(client, announced["id"]).status_code == 202
+    [event] = published(MediaUploaded)
+    assert (event.kind, event.size_bytes) == (kind, len(content))
+
+
+def test_a_file_of_another_kind_than_announced_is_removed(client, keys):
+    announced = announce(client, jpeg(), kind="video").json()
+    bring(announced["upload"], jpeg())
+
+    refused(complete(client, announced["id"]), 415, "type_not_allowed")
+    assert keys() == []
+
+
+def test_nobody_fills_the_disk_with_what_was_not_announced(creator, client, stored_files):
+    announced = announce(client, size=10).json()
+    stranger = {"policy": "forged", "file": SimpleUploadedFile("photo.jpg", b"a" * 200_000)}
+
+    with patch("media.uploads.HashingUploadHandler.receive_data_chunk") as receive:
+        for url in (announced["upload"]["url"], announced["upload"]["url"].replace(announced["id"], str(uuid7()))):
+            stranger["file"].seek(0)
+            assert APIClient().post(url, stranger, format="multipart").status_code == 413
+
+    assert receive.call_count == 0
+    assert stored_files() == []
 
 
 def test_the_same_announcement_twice_is_one_file_and_one_form(client, store):
