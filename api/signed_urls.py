@@ -48,13 +48,18 @@ class SignedUrl:
 
 def sign(*, media_id: UUID, variant: str, viewer_id: UUID | None, ttl: timedelta) -> SignedUrl:
     """The address of one rendition of a file for one viewer, for so long; `viewer_id` None is anybody."""
-    if not VARIANT.fullmatch(variant):
-        raise ValueError(f"{variant!r} cannot be the name of a variant")
     expires = int((timezone.now() + ttl).timestamp())
     viewer = ANYONE if viewer_id is None else str(viewer_id)
-    signature = _signer().signature(_statement(str(media_id), variant, viewer, str(expires)))
-    query = urlencode({"viewer": viewer, "expires": expires, "signature": signature})
-    return SignedUrl(url=f"{PREFIX}/{media_id}/{variant}?{query}", expires_at=datetime.fromtimestamp(expires, UTC))
+    url = signed_address(media_id=media_id, variant=variant, viewer=viewer, expires=str(expires))
+    return SignedUrl(url=url, expires_at=datetime.fromtimestamp(expires, UTC))
+
+
+def signed_address(*, media_id: UUID, variant: str, viewer: str, expires: str) -> str:
+    """The address of another rendition for the viewer and the end that a verified address names."""
+    if not VARIANT.fullmatch(variant):
+        raise ValueError(f"{variant!r} cannot be the name of a variant")
+    signature = _signer().signature(_statement(str(media_id), variant, viewer, expires))
+    return f"{PREFIX}/{media_id}/{variant}?{urlencode({'viewer': viewer, 'expires': expires, 'signature': signature})}"
 
 
 def verify(*, media_id: UUID | str, variant: str, viewer: str, expires: str, signature: str) -> None:

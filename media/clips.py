@@ -5,6 +5,7 @@ from pathlib import Path
 
 from media import conf, ffmpeg
 from media.containers import HEAD_BYTES, MP3, MP4, Container, container_of
+from media.delivery import PLAYLIST
 from media.exceptions import UnfitMediaError
 from media.ffmpeg import AUDIO_CODECS, FEW_PACKETS, VIDEO_CODECS, Measured, Stream
 from media.models import MediaAsset, MediaVariant
@@ -25,7 +26,6 @@ SOUND_KILOBITS = 128
 WAVEFORM_SIZE = (1024, 128)
 SEGMENT_SECONDS = 4
 ENCODED = 90  # of a hundred, when the ladder is done
-HLS_MIME = "application/vnd.apple.mpegurl"
 NOTHING_ELSE = ["-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]
 PICTURES = [
     *("-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-pix_fmt", "yuv420p", "-flags:v", "+bitexact"),
@@ -232,4 +232,4 @@ def hls(clips: tuple[Product, ...], *, folder: Path) -> Product:
         files |= {playlist: folder / playlist, **segments}
     best = clips[-1]
     files = {"hls": ("\n".join(lines) + "\n").encode(), **files}
-    return Product(Name.HLS, HLS_MIME, best.width, best.height, best.duration_ms, files)
+    return Product(Name.HLS, PLAYLIST, best.width, best.height, best.duration_ms, files)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -19,8 +19,9 @@ from rest_framework.views import APIView
 from api.authentication import user_id_of
 from api.idempotency import idempotent
 from api.permissions import Anyone, Creator, SignedIn
-from api.signed_urls import sign, verify
+from api.signed_urls import sign, signed_address, verify
 from media import conf, storage
+from media.delivery import file_to_deliver, with_addresses
 from media.exceptions import MediaNotReadyError
 from media.models import MediaAsset, MediaAssetQuerySet
 from media.selectors import announced_bytes, media_of, variant_to_deliver
@@ -40,7 +41,6 @@ from media.services.uploads import store_upload
 from media.tasks import enqueue_removal
 from media.uploads import HashingUploadHandler
 
-DELIVERED = {**conf.LOCKED_DOWN, "Content-Disposition": 'inline; filename="media.webp"'}
 SIGNED = [
     OpenApiParameter(name, OpenApiTypes.STR, required=True, description="As it stands in the signed address.")
     for name in ("viewer", "expires", "signature")
@@ -202,30 +202,30 @@ class MediaFileView(APIView):
     authentication_classes = []  # the signature is the permission, and an <img> sends no token
     permission_classes = [Anyone]
 
-    @extend_schema(parameters=SIGNED, responses={(200, "image/webp"): OpenApiTypes.BINARY}, auth=[])
+    @extend_schema(parameters=SIGNED, responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}, auth=[])
     def get(self, request: Request, media_id: UUID, variant: str) -> HttpResponseBase:
         """Deliver one variant, or send its reader on to the bucket for as long as this address works."""
-        verify(
-            media_id=media_id,
-            variant=variant,
-            viewer=request.query_params.get("viewer", ""),
-            expires=request.query_params.get("expires", ""),
-            signature=request.query_params.get("signature", ""),
-        )
-        found = variant_to_deliver(media_id=media_id, name=variant)
+        asked = {name: request.query_params.get(name, "") for name in ("viewer", "expires")}
+        signature = request.query_params.get("signature", "")
+        verify(media_id=media_id, variant=variant, **asked, signature=signature)
+        found = file_to_deliver(media_id=media_id, name=variant)
         if found is None:
             raise Http404
         bucket = storage.bucket()
-        if bucket is not None:
-            left = datetime.fromtimestamp(int(request.query_params["expires"]), UTC) - timezone.now()
-            address = bucket.address_of(found.storage_key, mime=found.mime, headers=DELIVERED, ttl=left)
-            return HttpResponseRedirect(address, headers=DELIVERED)
+        if bucket is not None and not found.is_playlist:
+            left = datetime.fromtimestamp(int(asked["expires"]), UTC) - timezone.now()
+            address = bucket.address_of(found.storage_key, mime=found.mime, headers=found.headers, ttl=left)
+            return HttpResponseRedirect(address, headers=found.headers)
         try:
             stream = storage.open_stored(found.storage_key)
         except FileNotFoundError as error:  # deleted between the two lines above
             raise Http404 from error
-        response = FileResponse(stream, content_type=found.mime, headers=conf.LOCKED_DOWN)
-        response["Content-Disposition"] = DELIVERED[
-            "Content-Disposition"
-        ]  # later, or the file's own name takes its place
-        return response
+        if not found.is_playlist:
+            response = FileResponse(stream, content_type=found.mime)
+            for name, value in found.headers.items():  # later, or the file's own name takes the place of ours
+                response[name] = value
+            return response
+        with stream:
+            text = stream.read().decode()
+        addressed = with_addresses(text, lambda part: signed_address(media_id=media_id, variant=part, **asked))
+        return HttpResponse(addressed, content_type=found.mime, headers=found.headers)
