@@ -168,7 +168,10 @@ class Processor:
         if left:
             # The claim's time counts too: on a busy machine it may take all of it, and one message is no measure then.
             self._reach = max(len(deliveries) - len(left), len(deliveries) // 2)
-        elif len(deliveries) == self._reach and time.monotonic() - began_at < self._seconds / 2:
+        elif (lasted := time.monotonic() - began_at) > self._seconds:
+            # Nothing could be cut from it: the time went into a handler that takes all of its events in one call.
+            self._reach = min(self._reach, max(FIRST, len(deliveries) // 2))
+        elif len(deliveries) == self._reach and lasted < self._seconds / 2:
             self._reach = min(self._batch, self._reach * 2)
         self._count(outcomes)
         for delivery, outcome in outcomes:

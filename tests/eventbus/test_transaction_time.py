@@ -118,6 +118,27 @@ def test_a_list_holds_what_came_before_the_cut(clock: Clock, processor: Processo
     assert tallies == [[1], [3]]
 
 
+def test_a_list_that_took_too_long_is_halved_next_time_and_no_further_than_it_began(
+    clock: Clock, sample_room: None, monkeypatch: Any
+) -> None:
+    lists: list[int] = []
+
+    def slow(events: list[Tallied]) -> None:
+        lists.append(len(events))
+        clock.now += len(events) / 1000
+
+    monkeypatch.setitem(
+        cast("dict[str, Any]", handlers_of("tests")), "sample.tallied", [Handler(slow, takes_many=True)]
+    )
+    processor = Processor("tests")
+    processor._reach = 400
+
+    for _ in range(4):
+        processor.process([message(number=n, of=Tallied) for n in range(400)])
+
+    assert lists == [400, 200, *[100] * 10]
+
+
 def test_a_failure_behind_the_cut_is_found_in_its_own_transaction(clock: Clock, processor: Processor) -> None:
     clock.handler_seconds, bad, good = 0.03, uuid4(), uuid4()
     troubles[4] = lambda: RuntimeError("boom")

@@ -72,7 +72,9 @@ def test_a_part_that_is_not_there_is_not_found(video, name):
 
 
 def test_parts_go_with_their_video(video):
-    MediaAsset.objects.filter(pk=video.pk).update(status=MediaAsset.Status.PROCESSING, next_attempt_at="2026-01-01T00:00Z")
+    MediaAsset.objects.filter(pk=video.pk).update(
+        status=MediaAsset.Status.PROCESSING, next_attempt_at="2026-01-01T00:00Z"
+    )
 
     assert APIClient().get(address(video, variant="hls_480")).status_code == 404
 
