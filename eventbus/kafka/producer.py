@@ -132,6 +132,7 @@ class EventProducer:
             self.hear()
             self.connection.is_down(error.args[0].str())
             return False
+        self.hear()  # the client's errors from before the answer, or they would be taken for a new outage
         self.connection.is_up()
         return True
 
