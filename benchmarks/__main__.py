@@ -8,6 +8,7 @@ from importlib import import_module
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.ground import database
 from devstack.exceptions import DevstackError
+from eventbus.collector import collect_rarely
 
 NAMES = ("relay", "peers", "consumer", "publish", "latency", "two_relays", "backlog", "memory", "images")
 
@@ -29,6 +30,7 @@ def main() -> None:
     effort = effort_of(arguments)
     try:
         with database():
+            collect_rarely()  # as the commands do; what they are compared with has the same of it
             for name in arguments.name or NAMES:
                 load = os.getloadavg()[0]
                 import_module(f"benchmarks.{name}").run(effort).show(effort, load=load)

@@ -4,13 +4,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 from eventbus import metrics
 from eventbus.conf import JOURNAL, bus_settings
 from eventbus.crew import Crew
-from eventbus.exceptions import BrokerRefusedError, CatalogError
+from eventbus.exceptions import BrokerRefusedError, CatalogError, TopicsPausedError
 from eventbus.faults import fault
 from eventbus.health import Health
 from eventbus.journal.writer import JournalWriter
@@ -73,18 +73,33 @@ class Consumer:
     def drain(self) -> int:
         """Consume until every partition is read to its end and nothing parked is due; the number of messages.
 
-        Raises BrokerRefusedError when only a person can help.
+        Raises BrokerRefusedError when only a person can help, and TopicsPausedError when all but paused topics is read.
         """
         try:
             while not self._stop.is_set():
                 done = self.step()
                 if self._source.connection.refusal:
                     raise BrokerRefusedError(self._source.connection.refusal)
-                if not done and self._source.is_caught_up():
+                if not done and self._source.is_caught_up(besides=self._paused()):
+                    self._refuse_to_leave(self._paused())
                     break
         finally:
             self._close()
         return self.handled
+
+    def _refuse_to_leave(self, paused: Collection[str]) -> None:
+        if not paused or self._source.is_caught_up():
+            return
+        topics = ", ".join(sorted(paused))
+        if self._is_full:
+            raise TopicsPausedError(
+                f"{topics}: not read to the end, for more events are parked than parked_limit allows:"
+                " see `manage.py dead_letters list`"
+            )
+        raise TopicsPausedError(
+            f"{topics}: paused, not read to the end, for its handlers fail for too many keys:"
+            " mend them, then run this again or resume the topic in the admin"
+        )
 
     def step(self) -> int:
         """One batch and, when it is time, the parked keys that are due; the number of things done."""

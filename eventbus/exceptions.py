@@ -9,6 +9,7 @@ EventBusError
 │   ├── UnregisteredEventError
 │   └── OversizedEventError
 ├── DecodeError            the bytes on the topic are not the event they claim to be: dead letter at once
+├── TopicsPausedError      what was to be read to its end is paused: a person looks at its handlers
 ├── CatalogError           two events or handlers claim the same place, or one is declared wrongly
 └── TransportError         the broker cannot be used
     ├── BrokerUnavailableError   it does not answer: wait
@@ -63,6 +64,10 @@ class OversizedEventError(PublishError):
 
 class DecodeError(EventBusError):
     """The message is not a readable event of its topic."""
+
+
+class TopicsPausedError(EventBusError):
+    """Topics that should be read to their end are paused, or nothing is read because too much is parked."""
 
 
 class CatalogError(EventBusError):

@@ -64,7 +64,7 @@ def bury(group: str, delivery: Delivery, error: Exception) -> None:
 
 def park(group: str, delivery: Delivery, error: Exception) -> None:
     """Make a failed message the head of its key: retried later, or dead when its error is for good."""
-    if blocked_keys(group, [(delivery.message.topic, delivery.key)]):
+    if _is_parked(group, delivery):
         queue(group, delivery)
     elif isinstance(error, FOR_GOOD):
         bury(group, delivery, error)
@@ -78,7 +78,7 @@ def park(group: str, delivery: Delivery, error: Exception) -> None:
 
 def park_ahead(group: str, delivery: Delivery) -> tuple[str, ParkedEvent | None]:
     """Store a message's first attempt before it is made: what became of it, and the head to try now if there is one."""
-    if blocked_keys(group, [(delivery.message.topic, delivery.key)]):
+    if _is_parked(group, delivery):
         queue(group, delivery)
         return "queued", None
     if delivery.error is not None:
@@ -179,6 +179,13 @@ def next_attempt(error: Exception, *, attempts: int) -> Combinable:
     cap = settings.retry_cap_seconds * (4 if isinstance(error, NotYetError) else 1)
     delay = min(cap, settings.retry_base_seconds * 2.0 ** min(attempts - 1, 30))
     return Now() + timedelta(seconds=delay * random.uniform(0.75, 1.25))  # noqa: S311 - jitter, not a secret
+
+
+def _is_parked(group: str, delivery: Delivery) -> bool:
+    """Whether this message's key has a head; locked either way, so that it does not get two."""
+    place = (delivery.message.topic, delivery.key)
+    _lock(group, *place)
+    return bool(_parked_among(group, [place]))
 
 
 def _parked_among(group: str, places: list[Place]) -> set[Place]:

@@ -280,13 +280,13 @@ class EventConsumer:
         """Whether the message's partition is still assigned to this member."""
         return (message.topic, message.partition) in map(place_of, self._consumer.assignment())
 
-    def is_caught_up(self) -> bool:
-        """Whether every assigned partition is read to its end."""
+    def is_caught_up(self, *, besides: Collection[str] = ()) -> bool:
+        """Whether every assigned partition is read to its end, those of the topics `besides` left out."""
         assigned = self._consumer.assignment()
         if not assigned:
             return False
         positions = {(p.topic, p.partition): p.offset for p in self._consumer.position(assigned)}
-        for part in assigned:
+        for part in [part for part in assigned if part.topic not in besides]:
             low, high = self._consumer.get_watermark_offsets(part, timeout=5)
             position = positions[part.topic, part.partition]
             if high > low and (position if position >= 0 else self._committed(part, low)) != high:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from eventbus import consumer as consumer_module
 from eventbus import parking, processing
 from eventbus.consumer import Consumer
+from eventbus.exceptions import TopicsPausedError
 from eventbus.handlers import Handler, handlers_of
 from eventbus.models import ConsumerWorker, ParkedEvent, PausedTopic
 from eventbus.status import bus_status
@@ -102,6 +103,27 @@ def test_with_too_much_parked_nothing_is_read_until_there_is_less(
         "consumer tests reads no more: 11 events are parked, more than the 10 that parked_limit allows",
         "consumer tests reads again: 9 events are parked",
     ]
+
+
+def test_a_run_to_the_end_fails_before_a_paused_topic(consumer: Consumer, group: Group) -> None:
+    send(group, *some(60))
+    fail_everything()
+
+    with pytest.raises(TopicsPausedError, match=r"^sample.counted: paused, not read to the end, .* too many keys"):
+        consumer.drain()
+
+    assert group.lag() == 40
+
+
+def test_a_run_to_the_end_fails_when_too_much_is_parked(consumer: Consumer, group: Group, bus: Any) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "parked_limit": 10}
+    fail_everything()
+    send(group, *some(11))
+    assert consumer.drain() == 11
+    send(group, *some(1))
+
+    with pytest.raises(TopicsPausedError, match="not read to the end, for more events are parked than parked_limit"):
+        consumer.drain()
 
 
 def test_a_process_shows_that_it_lives_while_slow_handlers_hold_it(
@@ -235,7 +257,6 @@ def test_a_look_has_a_fixed_price_and_shows_the_process(consumer: Consumer, grou
 
 def test_a_process_that_ends_as_it_should_leaves_no_row(consumer: Consumer, group: Group, monkeypatch: Any) -> None:
     send(group, *some(3))
-    monkeypatch.setattr(Source, "is_caught_up", lambda _: True, raising=False)
 
     assert consumer.drain() == 3
 

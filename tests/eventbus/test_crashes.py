@@ -149,9 +149,9 @@ def test_a_careful_message_has_a_fixed_price(sample_room: None) -> None:
         processor.process([message(counter, 1)])
 
     texts = [query["sql"].split()[0] for query in queries if "sample_effect" not in query["sql"]]
-    # claim, is it parked, store; lock key and head, take it away, is there another head, a follower
+    # claim, lock key, is it parked, store; lock key and head, take it away, is there another head, a follower
     assert [text for text in texts if text not in {"SAVEPOINT", "RELEASE"}] == [
-        *("INSERT", "SELECT", "INSERT"),
+        *("INSERT", "SELECT", "SELECT", "INSERT"),
         *("SELECT", "SELECT", "DELETE", "SELECT", "SELECT"),
     ]
 

@@ -1,14 +1,16 @@
 """A batch becomes effects: once each, in key order, one failing key never in another's way."""
 
+import threading
 import time
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from eventbus import parking, processing
 from eventbus.exceptions import DomainError, NotYetError
+from eventbus.messages import read
 from eventbus.models import InboxEvent, OperatorAction, ParkedEvent
 from eventbus.processing import DatabaseUnavailableError, Processor, guarded
 from tests.eventbus.conftest import message
@@ -217,6 +219,38 @@ def test_an_empty_key_parks_nothing_but_itself(processor: Processor) -> None:
     processor.process([message(first, 1, key=None), message(second, 2, key=None), message(second, 3, key=b"")])
 
     assert numbers(second) == [2, 3]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("sample_room")
+def test_two_processes_that_park_one_key_at_once_make_one_head() -> None:
+    counter = uuid4()
+    first, second = (read(message(counter, n)) for n in (1, 2))
+
+    def park_second() -> None:
+        with transaction.atomic():
+            parking.park("sample-consumer-group", second, boom())
+        connection.close()
+
+    other = threading.Thread(target=park_second)
+    with transaction.atomic():
+        parking.park("sample-consumer-group", first, boom())
+        other.start()
+        while other.is_alive() and not is_waited_for():
+            time.sleep(0.01)
+    other.join()
+
+    assert list(ParkedEvent.objects.order_by("offset").values_list("state", flat=True)) == [
+        State.RETRYING,
+        State.QUEUED,
+    ]
+
+
+def is_waited_for() -> bool:
+    """Whether another connection waits for a lock of this one's."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))")
+        return bool(cursor.fetchone()[0])
 
 
 def test_retrying_a_dead_letter_gives_it_new_attempts_and_says_who_did_it(processor: Processor) -> None:

@@ -11,9 +11,10 @@ from django.db import transaction
 from devstack.ports import free_port
 from eventbus import metrics
 from eventbus.consumer import Consumer
+from eventbus.exceptions import TopicsPausedError
 from eventbus.kafka.admin import Cluster
 from eventbus.kafka.reading import tail
-from eventbus.models import InboxEvent, JournalEvent, OutboxEvent, ParkedEvent, RelayBucket
+from eventbus.models import InboxEvent, JournalEvent, OutboxEvent, ParkedEvent, PausedTopic, RelayBucket
 from eventbus.outbox import publish, topic_of
 from eventbus.relay import Relay
 from eventbus.status import bus_status
@@ -98,6 +99,18 @@ def test_a_poison_event_is_parked_and_the_partition_goes_on(topics: str) -> None
     assert troubled == 3
     assert numbers(counter) == [1]
     assert list(ParkedEvent.objects.values_list("state", flat=True)) == ["retrying", "queued"]
+
+
+def test_a_topic_that_is_paused_is_not_called_read_to_its_end(topics: str) -> None:
+    count_to(3)
+    Relay().drain()
+    PausedTopic.objects.create(group="sample-consumer-group", topic=topics, reason="for the test")
+
+    with pytest.raises(TopicsPausedError, match=f"^{topics}: paused, not read to the end"):
+        Consumer("tests").drain()
+
+    PausedTopic.objects.all().delete()
+    assert Consumer("tests").drain() == 3
 
 
 def test_a_stopped_relay_gives_its_buckets_back(topics: str) -> None:

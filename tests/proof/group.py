@@ -61,6 +61,11 @@ class Source:
                     message.offset + 1, self.group.committed[message.partition]
                 )
 
+    def is_caught_up(self, *, besides: Collection[str] = ()) -> bool:
+        mine = [number for number, owner in self.group.owner.items() if owner == self.member]
+        ends = {number: len(self.group.broker.logs[TOPIC, number]) for number in mine}
+        return TOPIC in besides or all(self.group.position[number] == end for number, end in ends.items())
+
     def owns(self, message: Message) -> bool:
         return self.group.owner[message.partition] == self.member
 

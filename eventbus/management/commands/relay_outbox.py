@@ -4,6 +4,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from eventbus.collector import collect_rarely
 from eventbus.exceptions import EventBusError
 from eventbus.kafka.connection import check_connection_settings
 from eventbus.relay import Relay
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, relay.stop)
         signal.signal(signal.SIGINT, relay.stop)
         if not options["once"]:
+            collect_rarely()
             relay.run()
             return
         try:

@@ -4,6 +4,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from eventbus.collector import collect_rarely
 from eventbus.conf import bus_settings
 from eventbus.consumer import Consumer
 from eventbus.exceptions import EventBusError
@@ -56,6 +57,7 @@ class Command(BaseCommand):
             if once:
                 self.stdout.write(f"{room}: {consumer.drain()} messages.")
             else:
+                collect_rarely()
                 consumer.run()
         except EventBusError as error:
             raise CommandError(str(error)) from error
