@@ -125,6 +125,18 @@ class MoneyField(serializers.Field[Money, Any, dict[str, Any] | None, Any]):
         return {"amount": amount, "currency": getattr(value, self.currency_column)}
 
 
+class MomentField(serializers.DateTimeField):
+    """A moment, with its offset from UTC: without one it would be another moment in every country."""
+
+    default_error_messages = {"naive": "Name the offset from UTC, as in 2030-01-31T09:00:00+01:00."}
+
+    def enforce_timezone(self, value: Any) -> Any:
+        """The moment in the platform's own time zone."""
+        if value.tzinfo is None:
+            self.fail("naive")
+        return super().enforce_timezone(value)
+
+
 class PlainTextField(serializers.CharField):
     """Text a person wrote: NFC, trimmed, no control or direction marks; one line unless `multiline`."""
 

@@ -29,6 +29,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "bring refunds to the gateway": every(15 * SECONDS, "payments.tasks.refund_due"),
     "handle webhooks": every(15 * SECONDS, "payments.tasks.gateway_events_due"),
     "call off ended payments": every(30 * SECONDS, "payments.tasks.void_due"),
+    "publish scheduled posts": every(10 * SECONDS, "content.tasks.publish_due_posts"),
     "score trending posts": every(30 * SECONDS, "content.tasks.rescore_trending"),
     # Nobody waits, but the minute is promised.
     "expire unpaid subscriptions": every(1 * MINUTES, "subscriptions.tasks.expire_unpaid_subscriptions"),

@@ -63,7 +63,17 @@ class PostMediaInline(ReadOnlyInline):
 class PostAdmin(ReadOnlyAdmin):
     """Posts; moderators hide, clear or take down."""
 
-    list_display = ["id", "creator_id", "title", "status", "moderation", "visibility", "like_count", "published_at"]
+    list_display = [
+        "id",
+        "creator_id",
+        "title",
+        "status",
+        "moderation",
+        "visibility",
+        "like_count",
+        "publish_at",
+        "published_at",
+    ]
     list_filter = ["status", "moderation", "visibility", "content_type"]
     links: ClassVar[dict[str, str]] = {"creator_id": "accounts_user"}
     money: ClassVar[dict[str, str]] = {"price_amount": "price_currency"}

@@ -18,6 +18,7 @@ DomainError
     ├── TiersNotAllowedError
     ├── PriceRequiredError
     ├── PriceNotAllowedError
+    ├── PublishTimeError
     └── ReplyDepthError
 """
 
@@ -143,6 +144,13 @@ class PriceNotAllowedError(UnfitPostError):
 
     code = "price_not_allowed"
     title = "Only a post sold singly has a price"
+
+
+class PublishTimeError(UnfitPostError):
+    """The time to publish at is over, or absurdly far away."""
+
+    code = "publish_time_out_of_range"
+    title = "The post cannot come out at that time"
 
 
 class ReplyDepthError(UnfitPostError):

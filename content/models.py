@@ -37,6 +37,10 @@ class PostQuerySet(models.QuerySet["Post"]):
         """What stands in lists for everyone, in full or locked."""
         return self.filter(status=Post.Status.PUBLISHED).exclude(moderation=Post.Moderation.HIDDEN)
 
+    def due(self, now: datetime) -> Self:
+        """The scheduled posts whose time has come."""
+        return self.filter(status=Post.Status.SCHEDULED, publish_at__lte=now)
+
     def visible_to(self, viewer: Viewer, now: datetime) -> Self:
         """The posts that the viewer may read in full: the twin of `access.can_view`."""
         return self.filter(_visible(viewer, now))
@@ -49,6 +53,10 @@ class PostQuerySet(models.QuerySet["Post"]):
     def locked(self) -> Self:
         """Lock the rows, leaving likes and comments free to point at them."""
         return self.order_by("pk").select_for_update(of=("self",), no_key=True)
+
+    def locked_if_free(self) -> Self:
+        """Lock the rows that nobody else works on, and leave the others out."""
+        return self.order_by("pk").select_for_update(of=("self",), no_key=True, skip_locked=True)
 
     def with_parts(self) -> Self:
         """With tiers and media, so that a page of posts costs as many queries as one."""
@@ -122,6 +130,7 @@ class Post(models.Model):
         MEDIA_DELETED = "media_deleted", "its only file was deleted"
 
     OUT = (Status.PUBLISHED, Status.WITHDRAWN)
+    COMING = (Status.AWAITING_MEDIA, Status.SCHEDULED)
     BY_TIER = (Visibility.TIERS, Visibility.PPV)
     CHANGEABLE = (
         "status",
@@ -135,6 +144,7 @@ class Post(models.Model):
         "price_amount",
         "price_currency",
         "price_version",
+        "publish_at",
         "published_at",
         "withdrawn_at",
         "deleted_at",
@@ -203,6 +213,13 @@ class Post(models.Model):
                 condition=~Q(status="withdrawn") | Q(withdrawn_at__isnull=False), name="withdrawn_has_withdrawn_at"
             ),
             models.CheckConstraint(
+                condition=~Q(status="scheduled") | Q(publish_at__isnull=False), name="scheduled_has_publish_at"
+            ),
+            models.CheckConstraint(
+                condition=Q(publish_at=None) | Q(status__in=("awaiting_media", "scheduled")),
+                name="only_what_is_coming_has_publish_at",
+            ),
+            models.CheckConstraint(
                 condition=Q(like_count__gte=0, comment_count__gte=0), name="post_counts_are_not_negative"
             ),
         ]
@@ -214,6 +231,7 @@ class Post(models.Model):
                 condition=Q(status="published") & ~Q(moderation="hidden"),
                 name="published_posts",
             ),
+            models.Index(fields=["publish_at"], condition=Q(status="scheduled"), name="scheduled_posts"),
         ]
 
     def __str__(self) -> str:

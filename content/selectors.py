@@ -20,6 +20,8 @@ from content.models import (
     PostTip,
 )
 
+DUE = 10_000  # posts of one round
+
 
 def known_posts(viewer: Viewer, now: datetime) -> PostQuerySet:
     """The posts that are there for this viewer, in full or locked."""
@@ -36,6 +38,11 @@ def own_posts(viewer: Viewer) -> PostQuerySet:
     if viewer.user_id is None:
         return Post.objects.none()
     return Post.objects.of_creator(viewer.user_id).with_parts()
+
+
+def due_ids(now: datetime) -> list[UUID]:
+    """The scheduled posts whose time has come, the longest overdue first."""
+    return list(Post.objects.due(now).order_by("publish_at").values_list("pk", flat=True)[:DUE])
 
 
 def feed(viewer: Viewer, now: datetime) -> PostQuerySet:

@@ -9,7 +9,7 @@ from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_fiel
 from rest_framework import serializers
 
 from accounts.selectors import display_names
-from api.serializers import ClosedSerializer, MoneyField, PlainTextField, StrictBooleanField
+from api.serializers import ClosedSerializer, MomentField, MoneyField, PlainTextField, StrictBooleanField
 from content import selectors
 from content.access import Viewer
 from content.models import Comment, MediaRef, Post
@@ -47,10 +47,23 @@ class PostChangeSerializer(ClosedSerializer):
 
 
 class NewPostSerializer(PostChangeSerializer):
-    """A new post; a draft unless `publish`."""
+    """A new post; a draft unless `publish` or `publish_at`."""
 
     visibility = serializers.ChoiceField(choices=Post.Visibility.choices)
     publish = StrictBooleanField(default=False)
+    publish_at = MomentField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Now or later, not both."""
+        if attrs["publish"] and "publish_at" in attrs:
+            raise serializers.ValidationError({"publish_at": "Name it without publish: the post comes out then."})
+        return attrs
+
+
+class ScheduleSerializer(ClosedSerializer):
+    """When a post shall come out."""
+
+    publish_at = MomentField()
 
 
 class PostFilterSerializer(serializers.Serializer[Any]):
@@ -156,6 +169,7 @@ class OwnPostSerializer(FullPostSerializer):
     title_is_public = serializers.BooleanField()
     moderation = serializers.ChoiceField(choices=Post.Moderation.choices)
     hold_reason = serializers.ChoiceField(choices=Post.HoldReason.choices, allow_null=True)
+    publish_at = serializers.DateTimeField(allow_null=True)
     price_version = serializers.IntegerField()
     tips = serializers.SerializerMethodField()
     version = serializers.IntegerField()

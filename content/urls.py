@@ -11,6 +11,7 @@ urlpatterns = [
     path("posts/trending", views.TrendingView.as_view(), name="trending-posts"),
     path("posts/<uuid:post_id>", views.PostView.as_view(), name="post"),
     path("posts/<uuid:post_id>/publish", views.PublishView.as_view(), name="publish-post"),
+    path("posts/<uuid:post_id>/schedule", views.ScheduleView.as_view(), name="schedule-post"),
     path("posts/<uuid:post_id>/withdraw", views.WithdrawView.as_view(), name="withdraw-post"),
     path("posts/<uuid:post_id>/like", views.LikeView.as_view(), name="like"),
     path("posts/<uuid:post_id>/comments", views.CommentListView.as_view(), name="comments"),

@@ -39,6 +39,7 @@ from content.serializers import (
     OwnPostSerializer,
     PostChangeSerializer,
     PostFilterSerializer,
+    ScheduleSerializer,
     post_shapes,
     render_comments,
     render_posts,
@@ -136,12 +137,13 @@ class PostListView(PostPageView):
     @extend_schema(operation_id="posts_create", request=NewPostSerializer, responses={201: OwnPostSerializer})
     @idempotent
     def post(self, request: Request) -> Response:
-        """Write a post, as a draft or published at once; with files still in processing it waits for them."""
+        """Write a post: a draft, out at once, or to come out at a time; with files in processing it waits for them."""
         body = NewPostSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         fields = dict(body.validated_data)
         wanted = Post.Status.PUBLISHED if fields.pop("publish") else Post.Status.DRAFT
-        post = posts.create_post(creator_id=self.user_id, fields=fields, status=wanted)  # type: ignore[arg-type]  # its names are the serializer's
+        publish_at = fields.pop("publish_at", None)
+        post = posts.create_post(creator_id=self.user_id, fields=fields, status=wanted, publish_at=publish_at)  # type: ignore[arg-type]  # its names are the serializer's
         return rendered(post, self.viewer, code=status.HTTP_201_CREATED)
 
 
@@ -226,6 +228,26 @@ class PublishView(PrivateView):
     def post(self, request: Request, post_id: UUID) -> Response:
         """Publish the post, or let it wait for its files."""
         return rendered(lifecycle.publish_post(post_id=post_id, creator_id=self.user_id), self.viewer)
+
+
+class ScheduleView(PrivateView):
+    """The time at which a post comes out by itself."""
+
+    permissions = {"POST": Creator, "DELETE": Creator}
+    throttle_scope = "posts"
+
+    @extend_schema(operation_id="posts_schedule", request=ScheduleSerializer, responses=OwnPostSerializer)
+    def post(self, request: Request, post_id: UUID) -> Response:
+        """Let the post come out at a time, or change the time; files still in processing are waited for as well."""
+        body = ScheduleSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        post = lifecycle.schedule_post(post_id=post_id, creator_id=self.user_id, **body.validated_data)
+        return rendered(post, self.viewer)
+
+    @extend_schema(operation_id="posts_unschedule", responses={200: OwnPostSerializer})
+    def delete(self, request: Request, post_id: UUID) -> Response:
+        """Make the scheduled post a draft again."""
+        return rendered(lifecycle.unschedule_post(post_id=post_id, creator_id=self.user_id), self.viewer)
 
 
 class WithdrawView(PrivateView):

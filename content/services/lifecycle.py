@@ -1,5 +1,6 @@
 """Where a post stands: out, off sale, gone, or hidden by moderators."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -10,23 +11,68 @@ from content.events import DeletedBy, DeletionReason, PostDeleted
 from content.exceptions import HasPurchasesError, InvalidTransitionError
 from content.models import Entitlement, Post
 from content.services import composition
-from content.services.posts import bring_out, media_ids_of, tell
+from content.services.posts import bring_out, media_ids_of, require_ahead, tell
 from eventbus.outbox import publish
 
-PUBLISHABLE = (Post.Status.DRAFT, Post.Status.WITHDRAWN)
+PUBLISHABLE = (Post.Status.DRAFT, Post.Status.SCHEDULED, Post.Status.WITHDRAWN)
+SCHEDULABLE = (Post.Status.DRAFT, *Post.COMING)
 
 
 @transaction.atomic
 def publish_post(*, post_id: UUID, creator_id: UUID) -> Post:
-    """Bring a draft out or a withdrawn post back; with files still in processing it waits for them."""
+    """Bring a draft or a scheduled post out now, or a withdrawn one back; files still in processing are waited for."""
     known = composition.lock_media(media_ids_of(post_id))
     post = get_object_or_404(Post.objects.of_creator(creator_id).locked(), pk=post_id)
-    if post.status not in PUBLISHABLE:
+    if (
+        post.status not in PUBLISHABLE and post.publish_at is None
+    ):  # what waits for its files may stop waiting for a time
         raise InvalidTransitionError(f"A post that is {post.get_status_display()} cannot be published")
-    previous_status = post.status
+    previous_status, changed = post.status, {"publish_at"} if post.publish_at else set()
+    post.publish_at = None
     bring_out(post, composition.require_media(creator_id, post.media_ids, known))
     post.withdrawn_at = None
-    return tell(post, changed=set(), previous_status=previous_status)
+    return tell(post, changed=changed, previous_status=previous_status)
+
+
+@transaction.atomic
+def schedule_post(*, post_id: UUID, creator_id: UUID, publish_at: datetime) -> Post:
+    """Let a draft come out at a time, or change that time; with files still in processing it waits for them first."""
+    known = composition.lock_media(media_ids_of(post_id))
+    post = get_object_or_404(Post.objects.of_creator(creator_id).locked(), pk=post_id)
+    if post.status not in SCHEDULABLE:
+        raise InvalidTransitionError(f"A post that is {post.get_status_display()} cannot be scheduled")
+    require_ahead(publish_at, timezone.now())
+    if post.publish_at == publish_at:
+        return post
+    previous_status = post.status
+    post.publish_at = publish_at
+    bring_out(post, composition.require_media(creator_id, post.media_ids, known))
+    return tell(post, changed={"publish_at"}, previous_status=previous_status)
+
+
+@transaction.atomic
+def unschedule_post(*, post_id: UUID, creator_id: UUID) -> Post:
+    """Make a post that was to come out at a time a draft again; a draft stays as it is."""
+    post = get_object_or_404(Post.objects.of_creator(creator_id).locked(), pk=post_id)
+    if post.status == Post.Status.DRAFT:
+        return post
+    if post.publish_at is None:
+        raise InvalidTransitionError(f"A post that is {post.get_status_display()} is not scheduled")
+    previous_status = post.status
+    post.status = Post.Status.DRAFT
+    post.publish_at = None
+    return tell(post, changed={"publish_at"}, previous_status=previous_status)
+
+
+@transaction.atomic
+def publish_due_post(*, post_id: UUID) -> Post | None:
+    """Publish a scheduled post whose time has come; None when it is not so any more, or somebody is at work on it."""
+    composition.lock_media(media_ids_of(post_id))
+    post = Post.objects.due(timezone.now()).locked_if_free().filter(pk=post_id).first()
+    if post is None:
+        return None
+    bring_out(post, [row.media for row in post.post_media.select_related("media")])
+    return tell(post, changed={"publish_at"}, previous_status=Post.Status.SCHEDULED)
 
 
 @transaction.atomic
@@ -62,6 +108,7 @@ def bury(post: Post, *, deleted_by: DeletedBy, reason: DeletionReason, refund_pu
     """Make the locked post a tombstone and publish the last event of its life."""
     now = timezone.now()
     post.status = Post.Status.DELETED
+    post.publish_at = None
     post.deleted_at = now
     post.advance(now)
     post.save(update_fields=Post.CHANGEABLE)

@@ -1,6 +1,7 @@
 """How a post comes to be and how its creator changes it."""
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -9,17 +10,21 @@ from django.utils import timezone
 
 from api.concurrency import require_version
 from content.events import PostCreated, PostUpdated
+from content.exceptions import PublishTimeError
 from content.models import MediaRef, Post, PostMedia
 from content.services import composition
 from content.services.composition import Audience, PostFields
 from eventbus.outbox import publish
 
+LONGEST_WAIT = timedelta(days=366)
 NOBODY = Audience(visibility=Post.Visibility.PUBLIC, price=None, tier_ids=[])
 
 
 @transaction.atomic
-def create_post(*, creator_id: UUID, fields: PostFields, status: str = Post.Status.DRAFT) -> Post:
-    """Write a new post, as a draft or published at once; with files still in processing it waits for them."""
+def create_post(
+    *, creator_id: UUID, fields: PostFields, status: str = Post.Status.DRAFT, publish_at: datetime | None = None
+) -> Post:
+    """Write a new post: a draft, out at once, or to come out at a time; with files in processing it waits for them."""
     media_ids = fields.get("media_ids", ())
     media = composition.require_media(creator_id, media_ids, composition.lock_media(media_ids))
     audience = composition.wanted_audience(fields, current=NOBODY, creator_id=creator_id)
@@ -27,7 +32,10 @@ def create_post(*, creator_id: UUID, fields: PostFields, status: str = Post.Stat
     post = Post(creator_id=creator_id, created_at=now, updated_at=now, content_type=composition.type_of(media))
     composition.set_texts(post, fields)
     composition.set_audience(post, audience, current=NOBODY)
-    if status == Post.Status.PUBLISHED:
+    if publish_at is not None:
+        require_ahead(publish_at, now)
+        post.publish_at = publish_at
+    if status == Post.Status.PUBLISHED or publish_at is not None:
         bring_out(post, media)
     post.save(force_insert=True)
     composition.write_tiers(post, audience.tier_ids)
@@ -55,7 +63,7 @@ def update_post(*, post_id: UUID, creator_id: UUID, version: int, fields: PostFi
         composition.require_content(body=post.body, media=media)
     if not changed:
         return post
-    if post.status == Post.Status.AWAITING_MEDIA:
+    if post.status in Post.COMING:
         bring_out(post, media)
     if "allowed_tier_ids" in changed:
         composition.write_tiers(post, audience.tier_ids)
@@ -79,14 +87,26 @@ def media_ids_of(post_id: UUID) -> list[UUID]:
 
 
 def bring_out(post: Post, media: Collection[MediaRef]) -> None:
-    """Publish the unsaved post, or let it wait for its files."""
+    """Publish the unsaved post, or let it wait for its files, and then for the time that it names."""
     composition.require_content(body=post.body, media=media)
+    now = timezone.now()
     post.hold_reason = None
     if not all(row.is_ready for row in media):
         post.status = Post.Status.AWAITING_MEDIA
-        return
-    post.status = Post.Status.PUBLISHED
-    post.published_at = post.published_at or timezone.now()
+    elif post.publish_at is not None and post.publish_at > now:
+        post.status = Post.Status.SCHEDULED
+    else:
+        post.status = Post.Status.PUBLISHED
+        post.published_at = post.published_at or now
+        post.publish_at = None
+
+
+def require_ahead(publish_at: datetime, now: datetime) -> None:
+    """Refuse a time that is over, or so far away that it must be a slip."""
+    if not now < publish_at <= now + LONGEST_WAIT:
+        raise PublishTimeError(
+            f"publish_at must lie between now and {LONGEST_WAIT.days} days ahead; to publish at once, use publish"
+        )
 
 
 def tell(post: Post, *, changed: set[str], previous_status: str, previous_visibility: str | None = None) -> Post:

@@ -88,7 +88,7 @@ def posts_with(media_id: UUID) -> QuerySet[Post]:
 
 
 def settle_awaiting(post: Post) -> None:
-    """Publish a locked post whose files are all ready; hold back one of whose files nothing will come."""
+    """Publish or schedule a locked post whose files are all ready; hold back one of whose files nothing will come."""
     media = media_of(post)
     lost = [row for row in media if row.status in HOLD_REASONS]
     if lost:
@@ -115,6 +115,7 @@ def settle_detached(post: Post) -> None:
 def hold(post: Post, reason: Post.HoldReason) -> None:
     """Make the unsaved post a draft again and say why."""
     post.status = Post.Status.DRAFT
+    post.publish_at = None
     post.hold_reason = reason
 
 

@@ -57,6 +57,7 @@ def store_post(given_post: dict) -> Post:
         price_amount=500 if is_sold else None,
         price_currency="USD" if is_sold else None,
         deleted_at=NOW if fields["status"] == "deleted" else None,
+        publish_at=NOW if fields["status"] == "scheduled" else None,
         published_at=NOW,
         created_at=NOW,
         updated_at=NOW,

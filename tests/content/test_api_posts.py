@@ -37,6 +37,7 @@ OWN_FIELDS = FULL_FIELDS | {
     "title_is_public",
     "moderation",
     "hold_reason",
+    "publish_at",
     "price_version",
     "tips",
     "version",

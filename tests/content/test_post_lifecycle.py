@@ -1,25 +1,47 @@
 """A post comes out, goes off sale, is deleted, is hidden."""
 
+from datetime import timedelta
+from functools import partial
+
 import pytest
 from django.db import IntegrityError, transaction
 from django.http import Http404
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from content.events import DeletedBy, DeletionReason, Moderation, PostDeleted, PostStatus, PostUpdated
 from content.exceptions import EmptyPostError, HasPurchasesError, InvalidTransitionError, MediaUnusableError
 from content.models import Post
-from content.services.lifecycle import delete_post, moderate_post, publish_post, take_down_post, withdraw_post
+from content.services.lifecycle import (
+    delete_post,
+    moderate_post,
+    publish_post,
+    schedule_post,
+    take_down_post,
+    withdraw_post,
+)
 from eventbus.testing import published
 from tests.content import factories
 from tests.content.factories import PRICE
 
-STEPS = {"publish": publish_post, "withdraw": withdraw_post, "delete": delete_post}
+TOMORROW = timezone.now() + timedelta(days=1)
+STEPS = {
+    "publish": publish_post,
+    "schedule": partial(schedule_post, publish_at=TOMORROW),
+    "withdraw": withdraw_post,
+    "delete": delete_post,
+}
 ALLOWED = {
     ("draft", "publish"): "published",
+    ("scheduled", "publish"): "published",
     ("withdrawn", "publish"): "published",
+    ("draft", "schedule"): "scheduled",
+    ("awaiting_media", "schedule"): "awaiting_media",
+    ("scheduled", "schedule"): "scheduled",
     ("published", "withdraw"): "withdrawn",
     ("draft", "delete"): "deleted",
     ("awaiting_media", "delete"): "deleted",
+    ("scheduled", "delete"): "deleted",
     ("published", "delete"): "deleted",
     ("withdrawn", "delete"): "deleted",
 }
@@ -30,7 +52,9 @@ def standing(creator_id, status) -> Post:
     if status == "awaiting_media":
         slow = factories.media(creator_id, status="processing")
         return factories.published_post(creator_id, media_ids=[slow.pk])
-    post = factories.draft(creator_id) if status == "draft" else factories.published_post(creator_id)
+    post = factories.draft(creator_id) if status in ("draft", "scheduled") else factories.published_post(creator_id)
+    if status == "scheduled":
+        schedule_post(post_id=post.pk, creator_id=creator_id, publish_at=TOMORROW + timedelta(hours=1))
     if status == "withdrawn":
         withdraw_post(post_id=post.pk, creator_id=creator_id)
     if status == "deleted":
@@ -40,7 +64,7 @@ def standing(creator_id, status) -> Post:
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("status", ["draft", "awaiting_media", "published", "withdrawn", "deleted"])
+@pytest.mark.parametrize("status", ["draft", "awaiting_media", "scheduled", "published", "withdrawn", "deleted"])
 def test_every_step_from_every_status(creator_id, status, step):
     post = standing(creator_id, status)
     before = Post.objects.get(pk=post.pk)
