@@ -1,13 +1,17 @@
 """Content to look at; what may be done by hand goes through the services."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.text import Truncator
 
 from api.admin import ReadOnlyAdmin
+from api.signed_urls import sign
 from content.events import DeletionReason
 from content.models import (
     Comment,
@@ -22,6 +26,8 @@ from content.models import (
     PostTrend,
     TierRef,
 )
+from content.reports import PostReport, ReportedPost
+from content.selectors import reported_posts
 from content.services.lifecycle import moderate_post, take_down_post
 from eventbus.pages import act_on_each, asks_why
 
@@ -29,6 +35,10 @@ if TYPE_CHECKING:
     TabularInline = admin.TabularInline[Any, Any]
 else:  # Django's own class takes no type arguments
     TabularInline = admin.TabularInline
+
+
+PICTURES = ("thumb_320", "poster")  # renditions that are small enough for a list, the best first
+PICTURE_LIFETIME = timedelta(minutes=5)
 
 
 class ReadOnlyInline(TabularInline):
@@ -119,6 +129,96 @@ class PostAdmin(ReadOnlyAdmin):
             return after.status != post.status
 
         act_on_each(self, request, queryset, taken_down, done="Taken down", reason=reason)
+
+
+class PostReportInline(ReadOnlyInline):
+    """What readers reported of a post."""
+
+    model = PostReport
+    fields = ("created_at", "reason", "comment", "reporter_id", "counts", "decision", "settled_at")
+    readonly_fields = fields
+    ordering = ("-created_at",)
+
+
+@admin.register(ReportedPost)
+class ReportedPostAdmin(PostAdmin):
+    """The moderators' queue: posts with reports that nobody has decided about, the most reported first."""
+
+    list_display = [
+        "id",
+        "picture",
+        "title",
+        "moderation",
+        "reporters",
+        "counting",
+        "reasons",
+        "reported_at",
+        "creator_id",
+    ]
+    list_filter = ["moderation", "reports__reason", "visibility"]
+    inlines = [PostReportInline, PostTierInline, PostMediaInline]
+    actions = ["hide", "dismiss", "take_down"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
+        """The posts that wait, with what the list shows of them."""
+        return reported_posts().prefetch_related("reports", "post_media__media")
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """By what the queue counts, which no column holds."""
+        return ["-counting", "-reporters", "id"]
+
+    @admin.action(description="Dismiss the reports and clear", permissions=["moderate"])
+    @asks_why("The posts stay as they are; those that were flagged or hidden are cleared.")
+    def dismiss(self, request: HttpRequest, queryset: QuerySet[Post], reason: str) -> None:
+        """Decide that nothing is wrong with the chosen posts."""
+
+        def dismissed(post: Post) -> bool:
+            moderate_post(post_id=post.pk, moderation=Post.Moderation.CLEAR)
+            return True
+
+        act_on_each(self, request, queryset, dismissed, done="Dismissed", reason=reason)
+
+    @admin.display(description="first file")
+    def picture(self, post: ReportedPost) -> str:
+        """The smallest rendition of its first file that has one."""
+        for row in post.post_media.all():
+            for variant in PICTURES:
+                if row.media.is_ready and variant in row.media.variants:
+                    signed = sign(media_id=row.media_id, variant=variant, viewer_id=None, ttl=PICTURE_LIFETIME)
+                    return format_html('<img src="{}" alt="" height="64" loading="lazy">', signed.url)
+        return "-"
+
+    @admin.display(description="reporters", ordering="reporters")
+    def reporters(self, post: Any) -> int:
+        """How many readers' reports are open."""
+        return int(post.reporters)
+
+    @admin.display(description="that count", ordering="counting")
+    def counting(self, post: Any) -> int:
+        """How many of them had an account that was old enough."""
+        return int(post.counting)
+
+    @admin.display(description="first reported", ordering="reported_at")
+    def reported_at(self, post: Any) -> datetime:
+        """Since when it waits."""
+        return cast("datetime", post.reported_at)
+
+    @admin.display(description="reasons")
+    def reasons(self, post: ReportedPost) -> str:
+        """What is said to be wrong, the most frequent first."""
+        counted = Counter(report.get_reason_display() for report in post.reports.all() if report.settled_at is None)
+        return ", ".join(f"{reason} ({count})" for reason, count in counted.most_common())
+
+
+@admin.register(PostReport)
+class PostReportAdmin(ReadOnlyAdmin):
+    """Reports, decided or not."""
+
+    list_display = ["id", "post_id", "reason", "counts", "reporter_id", "created_at", "decision"]
+    list_filter = ["reason", "decision", "counts"]
+    links: ClassVar[dict[str, str]] = {"post_id": "content_post", "reporter_id": "accounts_user"}
+    search_ids: ClassVar[list[str]] = ["id", "post_id", "reporter_id"]
+    ordering = ["-created_at", "-id"]
 
 
 @admin.register(Comment)

@@ -19,6 +19,7 @@ DomainError
     ├── PriceRequiredError
     ├── PriceNotAllowedError
     ├── PublishTimeError
+    ├── OwnPostError
     └── ReplyDepthError
 """
 
@@ -144,6 +145,13 @@ class PriceNotAllowedError(UnfitPostError):
 
     code = "price_not_allowed"
     title = "Only a post sold singly has a price"
+
+
+class OwnPostError(UnfitPostError):
+    """A creator reports their own post."""
+
+    code = "own_post"
+    title = "This is your own post"
 
 
 class PublishTimeError(UnfitPostError):

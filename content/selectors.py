@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Count, F, Min, Q, QuerySet, Sum
 
 from api.money import Money
 from content.access import Viewer, can_view
@@ -19,6 +20,7 @@ from content.models import (
     PostQuerySet,
     PostTip,
 )
+from content.reports import PostReport, ReportedPost
 
 DUE = 10_000  # posts of one round
 
@@ -78,6 +80,16 @@ def liked_ids(viewer: Viewer, posts: Sequence[Post]) -> set[UUID]:
         return set()
     likes = PostLike.objects.filter(post__in=posts, user_id=viewer.user_id, active=True)
     return set(likes.values_list("post_id", flat=True))
+
+
+def reported_posts() -> QuerySet[Any]:
+    """The posts with open reports: how many, how many that count, and since when."""
+    is_open = Q(reports__settled_at=None)
+    return ReportedPost.objects.filter(pk__in=PostReport.objects.open().values("post_id")).annotate(
+        reporters=Count("reports", filter=is_open),
+        counting=Count("reports", filter=is_open & Q(reports__counts=True)),
+        reported_at=Min("reports__created_at", filter=is_open),
+    )
 
 
 def require_access(viewer: Viewer, post: Post, now: datetime) -> None:

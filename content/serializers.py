@@ -13,6 +13,7 @@ from api.serializers import ClosedSerializer, MomentField, MoneyField, PlainText
 from content import selectors
 from content.access import Viewer
 from content.models import Comment, MediaRef, Post
+from content.reports import PostReport
 
 MAX_TIERS = 20
 MAX_MEDIA = 20
@@ -207,6 +208,23 @@ def render_posts(posts: Sequence[Post], viewer: Viewer, now: datetime) -> list[d
         return FullPostSerializer if post.pk in readable else LockedPostSerializer
 
     return [dict(shape(post)(post, context=context).data) for post in posts]
+
+
+class NewReportSerializer(ClosedSerializer):
+    """What is wrong with a post."""
+
+    reason = serializers.ChoiceField(choices=PostReport.Reason.choices)
+    comment = PlainTextField(max_length=1000, multiline=True, allow_blank=True, default="")
+
+
+class ReportSerializer(serializers.Serializer[PostReport]):
+    """One's own report; what becomes of it is not told."""
+
+    id = serializers.UUIDField()
+    post_id = serializers.UUIDField()
+    reason = serializers.ChoiceField(choices=PostReport.Reason.choices)
+    comment = serializers.CharField()
+    created_at = serializers.DateTimeField()
 
 
 class LikeSerializer(serializers.Serializer[Any]):

@@ -14,6 +14,7 @@ urlpatterns = [
     path("posts/<uuid:post_id>/schedule", views.ScheduleView.as_view(), name="schedule-post"),
     path("posts/<uuid:post_id>/withdraw", views.WithdrawView.as_view(), name="withdraw-post"),
     path("posts/<uuid:post_id>/like", views.LikeView.as_view(), name="like"),
+    path("posts/<uuid:post_id>/reports", views.ReportView.as_view(), name="report-post"),
     path("posts/<uuid:post_id>/comments", views.CommentListView.as_view(), name="comments"),
     path("posts/<uuid:post_id>/comments/<uuid:comment_id>/replies", views.ReplyListView.as_view(), name="replies"),
     path("posts/<uuid:post_id>/media/<uuid:media_id>/url", views.MediaUrlView.as_view(), name="media-url"),

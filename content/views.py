@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import selectors as accounts
 from api.concurrency import required_version, with_version
 from api.idempotency import idempotent
 from api.pagination import NewestFirstPagination
@@ -35,16 +36,18 @@ from content.serializers import (
     MediaUrlSerializer,
     NewCommentSerializer,
     NewPostSerializer,
+    NewReportSerializer,
     OwnPostFilterSerializer,
     OwnPostSerializer,
     PostChangeSerializer,
     PostFilterSerializer,
+    ReportSerializer,
     ScheduleSerializer,
     post_shapes,
     render_comments,
     render_posts,
 )
-from content.services import comments, lifecycle, likes, posts
+from content.services import comments, lifecycle, likes, posts, reports
 
 URL_LIFETIME = {MediaRef.Kind.IMAGE: timedelta(seconds=300)}
 LONGEST_URL_LIFETIME = timedelta(seconds=900)
@@ -279,6 +282,29 @@ class LikeView(PrivateView):
         """Take your like back; without one nothing changes."""
         post = likes.unlike_post(post_id=post_id, viewer=self.viewer)
         return Response({"liked": False, "like_count": post.like_count})
+
+
+class ReportView(PrivateView):
+    """A reader's report of a post."""
+
+    permissions = {"POST": SignedIn}
+    throttle_scope = "reports"
+
+    @extend_schema(
+        operation_id="posts_report",
+        request=NewReportSerializer,
+        responses={200: ReportSerializer, 201: ReportSerializer},
+    )
+    def post(self, request: Request, post_id: UUID) -> Response:
+        """Report a post to the moderators; a second report of yours changes nothing and answers with the first."""
+        body = NewReportSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        user = accounts.user(self.user_id)
+        report, is_new = reports.report_post(
+            post_id=post_id, viewer=self.viewer, member_since=user.created_at, **body.validated_data
+        )
+        code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+        return Response(ReportSerializer(report).data, status=code)
 
 
 class ReadersView(PrivateView):

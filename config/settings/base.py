@@ -259,6 +259,8 @@ CLEARING_DAYS = env.int("CLEARING_DAYS", default=7)
 PROCESSOR_KEEPS_FEE = env.bool("PROCESSOR_KEEPS_FEE", default=True)
 TRIBUTARY_TOKEN_KEYS: list[str] = env.list("TRIBUTARY_TOKEN_KEYS", default=[])
 TRIBUTARY_FINGERPRINT_KEY = env.str("TRIBUTARY_FINGERPRINT_KEY", default="")
+REPORTS_TO_FLAG = env.int("TRIBUTARY_REPORTS_TO_FLAG", default=3)
+REPORTER_AGE_DAYS = env.int("TRIBUTARY_REPORTER_AGE_DAYS", default=7)
 RENEWAL_LEAD_MINUTES = env.int("TRIBUTARY_RENEWAL_LEAD_MINUTES", default=60)
 
 # --- logging: one line an event, to standard error --------------------------------------------------------------------

@@ -10,6 +10,7 @@ from django.utils import timezone
 from content.events import DeletedBy, DeletionReason, PostDeleted
 from content.exceptions import HasPurchasesError, InvalidTransitionError
 from content.models import Entitlement, Post
+from content.reports import PostReport
 from content.services import composition
 from content.services.posts import bring_out, media_ids_of, require_ahead, tell
 from eventbus.outbox import publish
@@ -112,15 +113,23 @@ def bury(post: Post, *, deleted_by: DeletedBy, reason: DeletionReason, refund_pu
     post.deleted_at = now
     post.advance(now)
     post.save(update_fields=Post.CHANGEABLE)
+    settle_reports(post, decision=PostReport.Decision.DELETED)
     publish(PostDeleted.of(post, deleted_by=deleted_by, reason=reason, refund_purchases=refund_purchases))
     return post
 
 
 @transaction.atomic
 def moderate_post(*, post_id: UUID, moderation: str) -> Post:
-    """Set the moderators' word on a post; its status and audience stay the creator's business."""
+    """Set the moderators' word on a post, and settle what was reported of it; status and audience are not theirs."""
     post = Post.objects.locked().get(pk=post_id)
+    if moderation != Post.Moderation.FLAGGED:
+        settle_reports(post, decision=moderation)
     if post.status == Post.Status.DELETED or post.moderation == moderation:
         return post
     post.moderation = moderation
     return tell(post, changed={"moderation"}, previous_status=post.status)
+
+
+def settle_reports(post: Post, *, decision: str) -> None:
+    """Let the open reports of the locked post count no more."""
+    PostReport.objects.open().filter(post=post).update(settled_at=timezone.now(), decision=decision)

@@ -15,6 +15,7 @@ from content.access import Viewer
 from content.models import LikeSignal, PostTip, PostTrend
 from content.services.comments import add_comment
 from content.services.likes import like_post
+from content.services.reports import report_post
 from eventbus.models import (
     BreakerRule,
     ConsumerWorker,
@@ -83,6 +84,7 @@ def make_content():
     content.subscription(reader.user_id, creator_id)
     content.purchase(reader.user_id, post)
     PostTip.objects.create(tip_id=uuid7(), post_id=post.pk, sender_id=reader.user_id, amount=250, currency="USD")
+    report_post(post_id=post.pk, viewer=reader, member_since=timezone.now(), reason="spam", comment="Sells shoes")
     LikeSignal.objects.create(post_id=post.pk, user_id=reader.user_id, revision=1, active=True)
     PostTrend.objects.get_or_create(post=post)
     content.forget_events()

@@ -8,12 +8,25 @@ from uuid_utils.compat import uuid7
 from accounts.models import User
 from content.events import PostDeleted, PostUpdated
 from content.models import Comment, Entitlement, LikeSignal, MediaRef, Post, PostLike, PostTip, PostTrend, TierRef
+from content.reports import PostReport, ReportedPost
 from content.services.comments import add_comment
 from content.services.likes import like_post
 from eventbus.testing import published
 from tests.content import factories
 
-REGISTERED = [Comment, Entitlement, LikeSignal, MediaRef, Post, PostLike, PostTip, PostTrend, TierRef]
+REGISTERED = [
+    Comment,
+    Entitlement,
+    LikeSignal,
+    MediaRef,
+    Post,
+    PostLike,
+    PostReport,
+    PostTip,
+    PostTrend,
+    ReportedPost,
+    TierRef,
+]
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def live(world):
     world.settle()
     comment = world.post(world.fan, f"posts/{public['id']}/comments", {"body": "Canary comment"})
     world.post(world.fan, f"posts/{public['id']}/comments", {"body": "Canary reply", "parent_id": comment["id"]})
+    world.post(world.fan, f"posts/{public['id']}/reports", {"reason": "other", "comment": "Canary report"})
     world.like(public)
     world.unlike(public)
     world.subscribe(tier, world.card(token="tok_decline_soft:canary"), expect=409)

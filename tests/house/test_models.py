@@ -40,10 +40,11 @@ def values_in(lookup: tuple[str, Any], field: str) -> set[str]:
 
 
 def with_statuses() -> list[tuple[type[models.Model], "models.Field[Any, Any]"]]:
-    """Every model that has a status, with that field."""
+    """Every table that has a status, with that field."""
     return [
         (model, field)
         for model in our_models()
+        if not model._meta.proxy
         for field in model._meta.concrete_fields
         if field.name in STATUS_FIELDS and field.choices
     ]
