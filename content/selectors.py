@@ -58,6 +58,11 @@ def trending_posts() -> PostQuerySet:
     return published_posts().filter(trend__score__gt=0).annotate(trend_score=F("trend__score"))
 
 
+def found_posts(words: str, viewer: Viewer, now: datetime) -> PostQuerySet:
+    """The published posts that hold the words, in what the viewer may read of each."""
+    return published_posts().found_by(words, viewer, now)
+
+
 def entitlements_for(viewer: Viewer, posts: Iterable[Post]) -> list[Entitlement]:
     """What the viewer holds that may open these posts."""
     if viewer.user_id is None:

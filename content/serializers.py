@@ -73,6 +73,18 @@ class PostFilterSerializer(serializers.Serializer[Any]):
     creator = serializers.UUIDField(required=False)
 
 
+class SearchSerializer(serializers.Serializer[Any]):
+    """What to look for."""
+
+    q = PlainTextField(max_length=100, min_length=2)
+
+    def validate_q(self, words: str) -> str:
+        """Something must be left to look for when the signs are gone."""
+        if not any(sign.isalnum() for sign in words):
+            raise serializers.ValidationError("Name a word to look for.")
+        return words
+
+
 class OwnPostFilterSerializer(serializers.Serializer[Any]):
     """Which of one's own posts to list."""
 

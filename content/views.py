@@ -1,11 +1,10 @@
 """Content over HTTP. Every answer depends on who asks, so none may be kept by a shared cache."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -18,39 +17,25 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import selectors as accounts
 from api.concurrency import required_version, with_version
 from api.idempotency import idempotent
 from api.pagination import NewestFirstPagination
 from api.permissions import Anyone, Creator, SignedIn
-from api.signed_urls import sign
 from content import selectors
 from content.access import Viewer
-from content.exceptions import MediaNotReadyError
-from content.models import Comment, MediaRef, Post
+from content.models import Post
 from content.serializers import (
-    CommentSerializer,
-    CommentTextSerializer,
-    LikeSerializer,
-    MediaUrlQuerySerializer,
-    MediaUrlSerializer,
-    NewCommentSerializer,
     NewPostSerializer,
-    NewReportSerializer,
     OwnPostFilterSerializer,
     OwnPostSerializer,
     PostChangeSerializer,
     PostFilterSerializer,
-    ReportSerializer,
     ScheduleSerializer,
+    SearchSerializer,
     post_shapes,
-    render_comments,
     render_posts,
 )
-from content.services import comments, lifecycle, likes, posts, reports
-
-URL_LIFETIME = {MediaRef.Kind.IMAGE: timedelta(seconds=300)}
-LONGEST_URL_LIFETIME = timedelta(seconds=900)
+from content.services import lifecycle, posts
 
 
 class PrivateView(APIView):
@@ -191,6 +176,25 @@ class TrendingView(PostPageView):
         return self.page(selectors.trending_posts(), self.viewer, timezone.now())
 
 
+class SearchView(PostPageView):
+    """Posts by their words."""
+
+    permissions = {"GET": Anyone}
+    pagination_class = NewestPublishedPagination
+    throttle_scope = "search"
+
+    @extend_schema(operation_id="posts_search_list", parameters=[SearchSerializer], responses=post_shapes(many=True))
+    def get(self, request: Request) -> Response:
+        """List the published posts with these words in what you may read of them, newest first.
+
+        All the words as they are written; "a phrase", -without, or. Of a locked post what anyone sees is asked.
+        """
+        query = SearchSerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        now = timezone.now()
+        return self.page(selectors.found_posts(query.validated_data["q"], self.viewer, now), self.viewer, now)
+
+
 class PostView(PrivateView):
     """One post."""
 
@@ -263,134 +267,3 @@ class WithdrawView(PrivateView):
     def post(self, request: Request, post_id: UUID) -> Response:
         """Withdraw the post; who bought it goes on reading it."""
         return rendered(lifecycle.withdraw_post(post_id=post_id, creator_id=self.user_id), self.viewer)
-
-
-class LikeView(PrivateView):
-    """The viewer's own like."""
-
-    permissions = {"PUT": SignedIn, "DELETE": SignedIn}
-    throttle_scope = "likes"
-
-    @extend_schema(operation_id="posts_like", request=None, responses=LikeSerializer)
-    def put(self, request: Request, post_id: UUID) -> Response:
-        """Like the post; a second time changes nothing."""
-        post = likes.like_post(post_id=post_id, viewer=self.viewer)
-        return Response({"liked": True, "like_count": post.like_count})
-
-    @extend_schema(operation_id="posts_unlike", responses={200: LikeSerializer})
-    def delete(self, request: Request, post_id: UUID) -> Response:
-        """Take your like back; without one nothing changes."""
-        post = likes.unlike_post(post_id=post_id, viewer=self.viewer)
-        return Response({"liked": False, "like_count": post.like_count})
-
-
-class ReportView(PrivateView):
-    """A reader's report of a post."""
-
-    permissions = {"POST": SignedIn}
-    throttle_scope = "reports"
-
-    @extend_schema(
-        operation_id="posts_report",
-        request=NewReportSerializer,
-        responses={200: ReportSerializer, 201: ReportSerializer},
-    )
-    def post(self, request: Request, post_id: UUID) -> Response:
-        """Report a post to the moderators; a second report of yours changes nothing and answers with the first."""
-        body = NewReportSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        user = accounts.user(self.user_id)
-        report, is_new = reports.report_post(
-            post_id=post_id, viewer=self.viewer, member_since=user.created_at, **body.validated_data
-        )
-        code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
-        return Response(ReportSerializer(report).data, status=code)
-
-
-class ReadersView(PrivateView):
-    """What is only there for who may read the post."""
-
-    def readable_post(self, post_id: UUID) -> Post:
-        """The post; not there for who may not know of it, refused to whom it is locked."""
-        viewer, now = self.viewer, timezone.now()
-        post = get_object_or_404(selectors.known_posts(viewer, now), pk=post_id)
-        selectors.require_access(viewer, post, now)
-        return post
-
-
-class CommentListView(ReadersView, GenericAPIView[Comment]):
-    """The comments under a post."""
-
-    permissions = {"GET": Anyone, "POST": SignedIn}
-    throttle_scope = {"POST": "comments"}
-
-    @extend_schema(operation_id="comments_list", responses=CommentSerializer(many=True))
-    def get(self, request: Request, post_id: UUID) -> Response:
-        """List the comments under a post that you may read, newest first."""
-        found = self.paginate_queryset(selectors.comments_of(self.readable_post(post_id))) or []
-        return self.get_paginated_response(render_comments(found))
-
-    @extend_schema(operation_id="comments_create", request=NewCommentSerializer, responses={201: CommentSerializer})
-    def post(self, request: Request, post_id: UUID) -> Response:
-        """Comment on a post that you may read, or answer one of its top-level comments."""
-        body = NewCommentSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        comment = comments.add_comment(post_id=post_id, viewer=self.viewer, **body.validated_data)
-        return Response(render_comments([comment])[0], status=status.HTTP_201_CREATED)
-
-
-class ReplyListView(ReadersView, GenericAPIView[Comment]):
-    """The answers to a comment."""
-
-    permissions = {"GET": Anyone}
-    pagination_class = OldestFirstPagination
-
-    @extend_schema(operation_id="replies_list", responses=CommentSerializer(many=True))
-    def get(self, request: Request, post_id: UUID, comment_id: UUID) -> Response:
-        """List the answers to a comment, oldest first."""
-        comment = get_object_or_404(selectors.comments_of(self.readable_post(post_id)), pk=comment_id)
-        found = self.paginate_queryset(selectors.replies_to(comment)) or []
-        return self.get_paginated_response(render_comments(found))
-
-
-class CommentView(PrivateView):
-    """One comment."""
-
-    permissions = {"PATCH": SignedIn, "DELETE": SignedIn}
-    throttle_scope = {"PATCH": "comments"}
-
-    @extend_schema(operation_id="comments_update", request=CommentTextSerializer, responses=CommentSerializer)
-    def patch(self, request: Request, comment_id: UUID) -> Response:
-        """Change the words of your own comment."""
-        body = CommentTextSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        comment = comments.edit_comment(comment_id=comment_id, viewer=self.viewer, **body.validated_data)
-        return Response(render_comments([comment])[0])
-
-    @extend_schema(operation_id="comments_delete", responses={204: None})
-    def delete(self, request: Request, comment_id: UUID) -> Response:
-        """Delete your own comment, one under your post, or as a moderator any."""
-        comments.delete_comment(comment_id=comment_id, viewer=self.viewer)
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class MediaUrlView(ReadersView):
-    """The way to a file's bytes."""
-
-    permissions = {"GET": Anyone}
-    throttle_scope = "signed_urls"
-
-    @extend_schema(operation_id="posts_media_url", parameters=[MediaUrlQuerySerializer], responses=MediaUrlSerializer)
-    def get(self, request: Request, post_id: UUID, media_id: UUID) -> Response:
-        """Give a short-lived address of one rendition of a file in a post that you may read."""
-        query = MediaUrlQuerySerializer(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        variant = query.validated_data["variant"]
-        media = get_object_or_404(selectors.file_of(self.readable_post(post_id), media_id))
-        if not media.is_ready:
-            raise MediaNotReadyError
-        if variant not in media.variants:
-            raise Http404
-        lifetime = URL_LIFETIME.get(MediaRef.Kind(media.kind), LONGEST_URL_LIFETIME)
-        signed = sign(media_id=media_id, variant=variant, viewer_id=self.viewer.user_id, ttl=lifetime)
-        return Response(MediaUrlSerializer(signed).data)

@@ -126,6 +126,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "posts": "30/minute",
         "likes": "60/minute",
         "comments": "10/minute",
+        "search": "30/minute",
         "reports": "10/minute,50/day",
         "uploads": "30/hour",
         "signed_urls": "120/minute",

@@ -30,6 +30,7 @@ PUBLIC = {
     ("GET", "api/v1/feed"),
     ("GET", "api/v1/posts"),
     ("GET", "api/v1/posts/trending"),
+    ("GET", "api/v1/posts/search"),
     ("GET", "api/v1/posts/<uuid:post_id>"),
     # Whoever may read the post may read these; a post may be public.
     ("GET", "api/v1/posts/<uuid:post_id>/comments"),
