@@ -30,7 +30,7 @@ def main() -> None:
     effort = effort_of(arguments)
     try:
         with database():
-            collect_rarely()  # as the commands do; what they are compared with has the same of it
+            collect_rarely()  # as the commands do
             for name in arguments.name or NAMES:
                 load = os.getloadavg()[0]
                 import_module(f"benchmarks.{name}").run(effort).show(effort, load=load)

@@ -54,7 +54,7 @@ class PostQuerySet(models.QuerySet["Post"]):
         return self.filter(PUBLISHED | _visible(viewer, now))
 
     def found_by(self, words: str, viewer: Viewer, now: datetime) -> Self:
-        """Published ones with the words where the viewer may read: a locked post's body is not asked, even by -without."""
+        """Published ones with the words in what the viewer may read: no locked body is asked, not even by -without."""
         # Two questions of one index each: as one with OR, PostgreSQL would take the words of every post apart again.
         out, query, visible = Post.objects.published().values("pk"), query_of(words), _visible(viewer, now)
         readable = out.alias(words=ALL_WORDS).filter(visible, words=query)
