@@ -20,6 +20,7 @@ DomainError
     ├── PriceNotAllowedError
     ├── PublishTimeError
     ├── OwnPostError
+    ├── PreviewNotInPostError
     └── ReplyDepthError
 """
 
@@ -152,6 +153,13 @@ class OwnPostError(UnfitPostError):
 
     code = "own_post"
     title = "This is your own post"
+
+
+class PreviewNotInPostError(UnfitPostError):
+    """A preview is one of the post's own files."""
+
+    code = "preview_not_in_post"
+    title = "A preview must be one of the post's files"
 
 
 class PublishTimeError(UnfitPostError):

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, TextChoices
 from uuid_utils.compat import uuid7
 
 from content.access import Viewer
-from content.projections import Entitlement, LikeSignal, MediaRef, PostTip, TierRef
+from content.projections import Entitlement, LikeSignal, MediaRef, PostTip, PostTrend, TierRef
 from content.words import ALL_WORDS, PUBLIC_WORDS, query_of
 
 __all__ = [
@@ -261,6 +261,11 @@ class Post(models.Model):
         return [row.media_id for row in self.post_media.all()]
 
     @property
+    def preview_ids(self) -> list[UUID]:
+        """Those of its files that a locked post shows."""
+        return [row.media_id for row in self.post_media.all() if row.is_preview]
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to read or see."""
         return not self.body and not self.media_ids
@@ -286,11 +291,12 @@ class PostTier(models.Model):
 
 
 class PostMedia(models.Model):
-    """A file in a post, in the order shown."""
+    """A file in a post, in the order shown; a preview is also for those to whom the post is locked."""
 
     post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="post_media")
     media = models.ForeignKey(MediaRef, on_delete=models.PROTECT, related_name="post_media")
     position = models.SmallIntegerField()
+    is_preview = models.BooleanField(default=False)
 
     class Meta:
         ordering: ClassVar = ["position"]
@@ -378,22 +384,3 @@ class Comment(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
-
-
-class PostTrend(models.Model):
-    """How a post trends; `is_stale` says that its signals changed since it was scored."""
-
-    post = models.OneToOneField(
-        Post, on_delete=models.CASCADE, primary_key=True, related_name="trend", db_constraint=False
-    )
-    score = models.BigIntegerField(default=0)
-    is_stale = models.BooleanField(default=True)
-
-    class Meta:
-        indexes: ClassVar = [
-            models.Index(fields=["-score", "-post"], name="trends_by_score"),
-            models.Index(fields=["post"], condition=Q(is_stale=True), name="stale_trends"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.score} {self.post_id}"

@@ -251,3 +251,22 @@ class LikeSignal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} on {self.post_id}"
+
+
+class PostTrend(models.Model):
+    """How a post trends; `is_stale` says that its signals changed since it was scored."""
+
+    post = models.OneToOneField(
+        "content.Post", on_delete=models.CASCADE, primary_key=True, related_name="trend", db_constraint=False
+    )
+    score = models.BigIntegerField(default=0)
+    is_stale = models.BooleanField(default=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["-score", "-post"], name="trends_by_score"),
+            models.Index(fields=["post"], condition=Q(is_stale=True), name="stale_trends"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.score} {self.post_id}"

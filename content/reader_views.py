@@ -153,11 +153,11 @@ class MediaUrlView(ReadersView):
 
     @extend_schema(operation_id="posts_media_url", parameters=[MediaUrlQuerySerializer], responses=MediaUrlSerializer)
     def get(self, request: Request, post_id: UUID, media_id: UUID) -> Response:
-        """Give a short-lived address of one rendition of a file in a post that you may read."""
+        """Give a short-lived address of one rendition of a file in a post that you may read, or of a preview."""
         query = MediaUrlQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         variant = query.validated_data["variant"]
-        media = get_object_or_404(selectors.file_of(self.readable_post(post_id), media_id))
+        media = self.file(post_id, media_id)
         if not media.is_ready:
             raise MediaNotReadyError
         if variant not in media.variants:
@@ -165,3 +165,9 @@ class MediaUrlView(ReadersView):
         lifetime = URL_LIFETIME.get(MediaRef.Kind(media.kind), LONGEST_URL_LIFETIME)
         signed = sign(media_id=media_id, variant=variant, viewer_id=self.viewer.user_id, ttl=lifetime)
         return Response(MediaUrlSerializer(signed).data)
+
+    def file(self, post_id: UUID, media_id: UUID) -> MediaRef:
+        """The file of a post that the viewer may read, or one that its creator shows to all who may know of it."""
+        known = selectors.known_posts(self.viewer, timezone.now())
+        preview = selectors.preview_of(get_object_or_404(known, pk=post_id), media_id).first()
+        return preview or get_object_or_404(selectors.file_of(self.readable_post(post_id), media_id))

@@ -125,3 +125,8 @@ def tip_totals(post_ids: Collection[UUID]) -> dict[UUID, list[Money]]:
 def file_of(post: Post, media_id: UUID) -> QuerySet[MediaRef]:
     """The file, if the post shows it."""
     return MediaRef.objects.filter(pk=media_id, post_media__post=post)
+
+
+def preview_of(post: Post, media_id: UUID) -> QuerySet[MediaRef]:
+    """The file, if the post shows it to everyone."""
+    return MediaRef.objects.filter(pk=media_id, post_media__in=post.post_media.filter(is_preview=True))

@@ -44,6 +44,7 @@ class PostChangeSerializer(ClosedSerializer):
     price = MoneyField(required=False, allow_null=True)
     tier_ids = DistinctIdsField(required=False, max_length=MAX_TIERS)
     media_ids = DistinctIdsField(required=False, max_length=MAX_MEDIA)
+    preview_media_ids = DistinctIdsField(required=False, max_length=MAX_MEDIA)
     comments_enabled = StrictBooleanField(required=False)
 
 
@@ -125,6 +126,7 @@ class LockedPostSerializer(serializers.Serializer[Post]):
     price = MoneyField(source="*", amount="price_amount", currency="price_currency")
     tiers = serializers.SerializerMethodField()
     media_kinds = serializers.SerializerMethodField()
+    previews = serializers.SerializerMethodField()
     like_count = serializers.IntegerField()
     comment_count = serializers.IntegerField()
     published_at = serializers.DateTimeField(allow_null=True)
@@ -147,6 +149,12 @@ class LockedPostSerializer(serializers.Serializer[Post]):
         """How many files of each kind it has."""
         kinds = [row.media.kind for row in post.post_media.all()]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+    @extend_schema_field(MediaSerializer(many=True))
+    def get_previews(self, post: Post) -> list[dict[str, Any]]:
+        """The files that its creator shows to everyone."""
+        rows = [row.media for row in post.post_media.all() if row.is_preview and row.media.is_ready]
+        return [dict(MediaSerializer(media).data) for media in rows]
 
 
 class FullPostSerializer(LockedPostSerializer):

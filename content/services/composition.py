@@ -10,6 +10,7 @@ from content.exceptions import (
     EmptyPostError,
     MediaNotOwnedError,
     MediaUnusableError,
+    PreviewNotInPostError,
     PriceNotAllowedError,
     PriceRequiredError,
     TierArchivedError,
@@ -33,6 +34,7 @@ class PostFields(TypedDict, total=False):
     price: Money | None
     tier_ids: Sequence[UUID]
     media_ids: Sequence[UUID]
+    preview_media_ids: Sequence[UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +160,21 @@ def write_tiers(post: Post, tier_ids: Iterable[UUID]) -> None:
     PostTier.objects.bulk_create([PostTier(post=post, tier_id=tier_id) for tier_id in tier_ids])
 
 
-def write_media(post: Post, media: Iterable[MediaRef]) -> None:
-    """Put these files into the saved post, in this order, and no others."""
+def wanted_previews(fields: PostFields, media: Iterable[MediaRef], *, current: Collection[UUID]) -> list[UUID]:
+    """The files that a locked post shall show; what is no preview any more because it left the post is forgotten."""
+    media_ids = [row.pk for row in media]
+    if "preview_media_ids" not in fields:
+        return [media_id for media_id in media_ids if media_id in current]
+    if not set(fields["preview_media_ids"]) <= set(media_ids):
+        raise PreviewNotInPostError
+    return [media_id for media_id in media_ids if media_id in fields["preview_media_ids"]]
+
+
+def write_media(post: Post, media: Iterable[MediaRef], previews: Collection[UUID]) -> None:
+    """Put these files into the saved post, in this order, and no others; those among `previews` are for everyone."""
     post.post_media.all().delete()
-    rows = [PostMedia(post=post, media=row, position=position) for position, row in enumerate(media)]
+    rows = [
+        PostMedia(post=post, media=row, position=position, is_preview=row.pk in previews)
+        for position, row in enumerate(media)
+    ]
     PostMedia.objects.bulk_create(rows)

@@ -39,7 +39,7 @@ def create_post(
         bring_out(post, media)
     post.save(force_insert=True)
     composition.write_tiers(post, audience.tier_ids)
-    composition.write_media(post, media)
+    composition.write_media(post, media, composition.wanted_previews(fields, media, current=()))
     publish(PostCreated.of(post))
     return post
 
@@ -51,10 +51,13 @@ def update_post(*, post_id: UUID, creator_id: UUID, version: int, fields: PostFi
     post = get_object_or_404(Post.objects.of_creator(creator_id).locked(), pk=post_id)
     require_version(actual=post.version, expected=version)
     previous_status, previous_visibility = post.status, post.visibility
-    current, current_media_ids = composition.audience_of(post), post.media_ids
+    current, current_media_ids, current_previews = composition.audience_of(post), post.media_ids, post.preview_ids
     media = wanted_media(post, fields, current_ids=current_media_ids, known=known)
     audience = composition.wanted_audience(fields, current=current, creator_id=creator_id)
     changed = composition.set_texts(post, fields) | composition.set_audience(post, audience, current=current)
+    previews = composition.wanted_previews(fields, media, current=current_previews)
+    if previews != current_previews:
+        changed.add("preview_media_ids")
     if [row.pk for row in media] != current_media_ids:
         changed.add("media_ids")
         post.content_type = composition.type_of(media)
@@ -67,8 +70,8 @@ def update_post(*, post_id: UUID, creator_id: UUID, version: int, fields: PostFi
         bring_out(post, media)
     if "allowed_tier_ids" in changed:
         composition.write_tiers(post, audience.tier_ids)
-    if "media_ids" in changed:
-        composition.write_media(post, media)
+    if changed & {"media_ids", "preview_media_ids"}:
+        composition.write_media(post, media, previews)
     return tell(post, changed=changed, previous_status=previous_status, previous_visibility=previous_visibility)
 
 

@@ -28,6 +28,7 @@ LOCKED_FIELDS = {
     "price",
     "tiers",
     "media_kinds",
+    "previews",
     "like_count",
     "comment_count",
     "published_at",
