@@ -123,7 +123,7 @@ class LockedPostSerializer(serializers.Serializer[Post]):
     teaser = serializers.CharField()
     content_type = serializers.ChoiceField(choices=Post.ContentType.choices)
     visibility = serializers.ChoiceField(choices=Post.Visibility.choices)
-    price = MoneyField(source="*", amount="price_amount", currency="price_currency")
+    price = MoneyField(source="*", amount="price_amount", currency="price_currency", allow_null=True)
     tiers = serializers.SerializerMethodField()
     media_kinds = serializers.SerializerMethodField()
     previews = serializers.SerializerMethodField()

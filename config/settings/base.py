@@ -174,7 +174,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
     # Without drf-spectacular's own hook: it names enums by field, and every room has a `status`.
-    "POSTPROCESSING_HOOKS": ["api.schema.declare_problem"],
+    "POSTPROCESSING_HOOKS": ["api.schema.declare_problem", "api.schema.let_shapes_overlap"],
 }
 
 # --- the event bus ----------------------------------------------------------------------------------------------------

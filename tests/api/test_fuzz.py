@@ -1,0 +1,128 @@
+"""Requests made up from the API's own schema: every answer is one that the schema names, and none is a crash.
+
+`FUZZ_EXAMPLES=200 .venv/bin/pytest tests/api/test_fuzz.py -p no:randomly` looks longer.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from django.utils import timezone
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, settings
+from rest_framework_simplejwt.tokens import RefreshToken
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from accounts.models import Role
+from accounts.services import grant_role
+from api.throttling import ScopedThrottle
+from config.wsgi import application
+from content.access import Viewer
+from content.services.comments import add_comment
+from tests.content import factories as content
+from tests.media import factories as media
+from tests.payments import factories as payments
+from tests.subscriptions import factories as subscriptions
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+
+
+def described() -> dict[str, Any]:
+    """The document that /api/schema gives."""
+    return dict(json.loads(json.dumps(SchemaGenerator().get_schema(request=None, public=True), default=str)))
+
+
+schema = schemathesis.openapi.from_dict(described())
+schema.app = application
+
+
+@pytest.fixture(params=["a stranger", "somebody with everything"])
+def world(request, db, monkeypatch) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """The headers of who asks, and ids that exist, by the names that paths and bodies have for them."""
+    monkeypatch.setattr(ScopedThrottle, "allow_request", lambda *_: True)
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)  # it would close the test's own connection
+    try:
+        yield ({}, {}) if request.param == "a stranger" else everything()
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)
+
+
+def everything() -> tuple[dict[str, str], dict[str, str]]:
+    """A creator, moderator and member of the finance staff who is a fan as well, with one thing of each kind."""
+    other, me = subscriptions.make_creator(), subscriptions.make_creator()
+    for role in Role:
+        grant_role(user_id=me.pk, role=role)
+    tier, mine = subscriptions.make_tier(other), subscriptions.make_tier(me)
+    subscription = subscriptions.make_active(tier, me, paid_at=timezone.now())
+    file = media.processed(owner_id=me.pk)
+    shown = content.media(me.pk, media_id=file.pk, variants=["thumb_320"])
+    post = content.published_post(me.pk, visibility="ppv", price=content.PRICE, media_ids=[shown.pk])
+    comment = add_comment(post_id=post.pk, viewer=Viewer(user_id=me.pk), body="Hello")
+    method = payments.make_method(me.pk)
+    offer = payments.make_offer(other.pk)
+    tip = payments.make_tip(me, other, method)
+    purchase = payments.make_purchase(me, offer, method)
+    ids: dict[str, UUID] = {
+        "creator_id": other.pk,
+        "handle_or_id": other.pk,
+        "recipient_id": other.pk,
+        "tier_id": mine.pk,
+        "price_id": subscriptions.price_of(mine).pk,
+        "subscription_id": subscription.pk,
+        "media_id": file.pk,
+        "post_id": post.pk,
+        "comment_id": comment.pk,
+        "parent_id": comment.pk,
+        "payment_method_id": method.pk,
+        "payment-methods": method.pk,
+        "payments": tip.order_id,
+        "tips": tip.pk,
+        "post-purchases": purchase.pk,
+    }
+    headers = {"Authorization": f"Bearer {RefreshToken.for_user(me).access_token}"}
+    return headers, {name: str(value) for name, value in ids.items()}
+
+
+def aim(case: schemathesis.Case, ids: dict[str, str]) -> None:
+    """Let the made-up ids be those of things that exist."""
+    room = case.operation.path.split("/")[3]
+    for name in case.path_parameters:
+        known = ids.get(room if name == "id" else name)
+        if known:
+            case.path_parameters[name] = known
+    if isinstance(case.body, dict):
+        case.body.update({name: ids[name] for name in case.body.keys() & ids.keys() if is_id(case.body[name])})
+
+
+def is_id(value: object) -> bool:
+    """Whether this is an id, made up or not; what is wrong on purpose stays wrong."""
+    try:
+        return isinstance(value, str) and bool(UUID(value))
+    except ValueError:
+        return False
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+def test_every_answer_is_one_that_the_schema_names(case: schemathesis.Case, world: Any) -> None:
+    headers, ids = world
+    aim(case, ids)
+
+    case.call_and_validate(base_url="http://localhost", headers=headers, checks=CHECKS)
