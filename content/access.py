@@ -31,7 +31,7 @@ ANONYMOUS = Viewer()
 
 def can_view(viewer: Viewer, post: "Post", now: datetime, *, entitlements: Iterable["Entitlement"]) -> bool:
     """Whether the viewer may read all of the post now; `entitlements` holds at least the viewer's own for this post."""
-    if viewer.user_id == post.creator_id:
+    if viewer.user_id == post.creator_id and post.moderation != post.Moderation.HIDDEN:
         return post.status != post.Status.DELETED
     if post.status not in post.OUT:
         return False

@@ -50,8 +50,9 @@ class PostQuerySet(models.QuerySet["Post"]):
         return self.filter(_visible(viewer, now))
 
     def known_to(self, viewer: Viewer, now: datetime) -> Self:
-        """The posts that the viewer may know of, if only locked; any other is not there."""
-        return self.filter(PUBLISHED | _visible(viewer, now))
+        """The posts that the viewer may know of, if only locked or as a stub; any other is not there."""
+        known = PUBLISHED | _visible(viewer, now)
+        return self.filter(known if viewer.user_id is None else known | _own(viewer))
 
     def found_by(self, words: str, viewer: Viewer, now: datetime) -> Self:
         """Published ones with the words in what the viewer may read: no locked body is asked, not even by -without."""
@@ -80,13 +81,15 @@ def _visible(viewer: Viewer, now: datetime) -> Q:
     out = Q(status__in=Post.OUT)
     readable = Q(status=Post.Status.PUBLISHED, visibility=Post.Visibility.PUBLIC)
     if viewer.user_id is not None:
-        readable |= _held(viewer, now)
-    visible = out & readable & ~Q(moderation=Post.Moderation.HIDDEN)
-    if viewer.user_id is not None:
-        visible |= Q(creator_id=viewer.user_id) & ~Q(status=Post.Status.DELETED)
+        readable |= out & _held(viewer, now) | _own(viewer)
+    visible = readable & ~Q(moderation=Post.Moderation.HIDDEN)
     if viewer.is_moderator:
         visible |= out & ~Q(moderation=Post.Moderation.CLEAR)
     return visible
+
+
+def _own(viewer: Viewer) -> Q:
+    return Q(creator_id=viewer.user_id) & ~Q(status=Post.Status.DELETED)
 
 
 def _held(viewer: Viewer, now: datetime) -> Q:

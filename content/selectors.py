@@ -128,5 +128,6 @@ def file_of(post: Post, media_id: UUID) -> QuerySet[MediaRef]:
 
 
 def preview_of(post: Post, media_id: UUID) -> QuerySet[MediaRef]:
-    """The file, if the post shows it to everyone."""
-    return MediaRef.objects.filter(pk=media_id, post_media__in=post.post_media.filter(is_preview=True))
+    """The file, if the post shows it to everyone; a hidden post shows nothing, not to its creator either."""
+    shown = post.post_media.filter(is_preview=True).exclude(post__moderation=Post.Moderation.HIDDEN)
+    return MediaRef.objects.filter(pk=media_id, post_media__in=shown)

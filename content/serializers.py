@@ -203,11 +203,40 @@ class OwnPostSerializer(FullPostSerializer):
         return [{"amount": money.amount, "currency": money.currency} for money in self.context["tips"].get(post.pk, [])]
 
 
+class HiddenPostSerializer(LockedPostSerializer):
+    """What its creator sees of a post that moderators hid: that it is there, and nothing of what it holds."""
+
+    status = serializers.ChoiceField(choices=Post.Status.choices)
+    moderation = serializers.ChoiceField(choices=Post.Moderation.choices)
+    version = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+    def get_title(self, post: Post) -> str | None:
+        """The title, by which its creator knows it."""
+        return post.title
+
+    @extend_schema_field(MediaSerializer(many=True))
+    def get_previews(self, post: Post) -> list[dict[str, Any]]:
+        """None: what everyone could see is hidden too."""
+        return []
+
+
 def post_shapes(*, many: bool = False) -> PolymorphicProxySerializer:
     """The shapes of a post, for the API's description."""
     return PolymorphicProxySerializer(
         component_name="Post",
-        serializers=[LockedPostSerializer, FullPostSerializer, OwnPostSerializer],
+        serializers=[LockedPostSerializer, FullPostSerializer, OwnPostSerializer, HiddenPostSerializer],
+        resource_type_field_name=None,
+        many=many,
+    )
+
+
+def own_shapes(*, many: bool = False) -> PolymorphicProxySerializer:
+    """The shapes of one's own post, for the API's description."""
+    return PolymorphicProxySerializer(
+        component_name="OwnOrHiddenPost",
+        serializers=[OwnPostSerializer, HiddenPostSerializer],
         resource_type_field_name=None,
         many=many,
     )
@@ -224,7 +253,7 @@ def render_posts(posts: Sequence[Post], viewer: Viewer, now: datetime) -> list[d
 
     def shape(post: Post) -> type[LockedPostSerializer]:
         if post.pk in own:
-            return OwnPostSerializer
+            return OwnPostSerializer if post.pk in readable else HiddenPostSerializer
         return FullPostSerializer if post.pk in readable else LockedPostSerializer
 
     return [dict(shape(post)(post, context=context).data) for post in posts]

@@ -32,6 +32,7 @@ from content.serializers import (
     PostFilterSerializer,
     ScheduleSerializer,
     SearchSerializer,
+    own_shapes,
     post_shapes,
     render_posts,
 )
@@ -140,9 +141,7 @@ class OwnPostListView(PostPageView):
 
     permissions = {"GET": Creator}
 
-    @extend_schema(
-        operation_id="own_posts_list", parameters=[OwnPostFilterSerializer], responses=OwnPostSerializer(many=True)
-    )
+    @extend_schema(operation_id="own_posts_list", parameters=[OwnPostFilterSerializer], responses=own_shapes(many=True))
     def get(self, request: Request) -> Response:
         """List your own posts, drafts and withdrawn ones too, newest first."""
         query = OwnPostFilterSerializer(data=request.query_params)
@@ -208,7 +207,7 @@ class PostView(PrivateView):
         known = selectors.known_posts(viewer, timezone.now())
         return rendered(get_object_or_404(known.with_parts(), pk=post_id), viewer)
 
-    @extend_schema(operation_id="posts_update", request=PostChangeSerializer, responses=OwnPostSerializer)
+    @extend_schema(operation_id="posts_update", request=PostChangeSerializer, responses=own_shapes())
     def patch(self, request: Request, post_id: UUID) -> Response:
         """Change the post that you have seen in the version named by If-Match."""
         version = required_version(request)
@@ -231,7 +230,7 @@ class PublishView(PrivateView):
     permissions = {"POST": Creator}
     throttle_scope = "posts"
 
-    @extend_schema(operation_id="posts_publish", request=None, responses=OwnPostSerializer)
+    @extend_schema(operation_id="posts_publish", request=None, responses=own_shapes())
     def post(self, request: Request, post_id: UUID) -> Response:
         """Publish the post, or let it wait for its files."""
         return rendered(lifecycle.publish_post(post_id=post_id, creator_id=self.user_id), self.viewer)
@@ -243,7 +242,7 @@ class ScheduleView(PrivateView):
     permissions = {"POST": Creator, "DELETE": Creator}
     throttle_scope = "posts"
 
-    @extend_schema(operation_id="posts_schedule", request=ScheduleSerializer, responses=OwnPostSerializer)
+    @extend_schema(operation_id="posts_schedule", request=ScheduleSerializer, responses=own_shapes())
     def post(self, request: Request, post_id: UUID) -> Response:
         """Let the post come out at a time, or change the time; files still in processing are waited for as well."""
         body = ScheduleSerializer(data=request.data)
@@ -251,7 +250,7 @@ class ScheduleView(PrivateView):
         post = lifecycle.schedule_post(post_id=post_id, creator_id=self.user_id, **body.validated_data)
         return rendered(post, self.viewer)
 
-    @extend_schema(operation_id="posts_unschedule", responses={200: OwnPostSerializer})
+    @extend_schema(operation_id="posts_unschedule", responses={200: own_shapes()})
     def delete(self, request: Request, post_id: UUID) -> Response:
         """Make the scheduled post a draft again."""
         return rendered(lifecycle.unschedule_post(post_id=post_id, creator_id=self.user_id), self.viewer)
@@ -263,7 +262,7 @@ class WithdrawView(PrivateView):
     permissions = {"POST": Creator}
     throttle_scope = "posts"
 
-    @extend_schema(operation_id="posts_withdraw", request=None, responses=OwnPostSerializer)
+    @extend_schema(operation_id="posts_withdraw", request=None, responses=own_shapes())
     def post(self, request: Request, post_id: UUID) -> Response:
         """Withdraw the post; who bought it goes on reading it."""
         return rendered(lifecycle.withdraw_post(post_id=post_id, creator_id=self.user_id), self.viewer)

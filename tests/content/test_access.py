@@ -21,6 +21,7 @@ VIEWERS = [
     Viewer(user_id=FANS[0]),
     Viewer(user_id=FANS[1]),
     Viewer(user_id=FANS[0], is_moderator=True),
+    Viewer(user_id=CREATORS[1], is_moderator=True),
     Viewer(is_moderator=True),
 ]
 MOMENTS = [None, NOW - timedelta(days=2), NOW - timedelta(days=1), NOW, NOW + timedelta(days=1)]
@@ -89,7 +90,12 @@ def test_python_and_sql_agree_on_every_post_for_every_viewer(given_posts, held):
         as_read = selectors.readable_ids(viewer, stored, NOW)
 
         assert in_sql == in_python == as_read
-        assert in_sql <= set(Post.objects.known_to(viewer, NOW).values_list("pk", flat=True))
+        known = set(Post.objects.known_to(viewer, NOW).values_list("pk", flat=True))
+        assert in_sql <= known
+        hidden = {post.pk for post in stored if post.moderation == "hidden"}
+        if not viewer.is_moderator:
+            assert in_sql & hidden == set()
+            assert {post.creator_id for post in stored if post.pk in known & hidden} <= {viewer.user_id}
 
 
 def seen(viewer: Viewer, post: Post, *held: Entitlement) -> bool:
@@ -201,12 +207,17 @@ def test_a_deleted_post_is_closed_to_everyone():
     assert not seen(Viewer(is_moderator=True), post)
 
 
-def test_a_hidden_post_is_for_its_creator_and_moderators():
+def test_a_hidden_post_is_read_by_moderators_and_known_to_its_creator():
     post = a_post(visibility="public", moderation="hidden")
+    creator = Viewer(user_id=CREATORS[0])
 
     assert not seen(FAN, post)
-    assert seen(Viewer(user_id=CREATORS[0]), post)
+    assert not seen(FAN, post, a_subscription(), a_purchase(post))
+    assert not seen(creator, post)
     assert seen(Viewer(user_id=FANS[0], is_moderator=True), post)
+    assert seen(Viewer(user_id=CREATORS[0], is_moderator=True), post)
+    assert Post.objects.known_to(creator, NOW).filter(pk=post.pk).exists()
+    assert not Post.objects.known_to(FAN, NOW).filter(pk=post.pk).exists()
 
 
 def test_a_draft_is_for_its_creator_only():
