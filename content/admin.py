@@ -3,8 +3,10 @@
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
+from uuid import UUID
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -26,9 +28,10 @@ from content.models import (
     PostTrend,
     TierRef,
 )
-from content.reports import PostReport, ReportedPost
+from content.reports import ModerationEntry, PostReport, ReportedPost
 from content.selectors import reported_posts
 from content.services.lifecycle import moderate_post, take_down_post
+from content.services.moderation import hide_comment, reinstate_comment
 from eventbus.pages import act_on_each, asks_why
 
 if TYPE_CHECKING:
@@ -39,6 +42,13 @@ else:  # Django's own class takes no type arguments
 
 PICTURES = ("thumb_320", "poster")  # renditions that are small enough for a list, the best first
 PICTURE_LIFETIME = timedelta(minutes=5)
+
+
+def actor_of(request: HttpRequest) -> UUID:
+    """Who acts; staff only come here."""
+    if not request.user.is_authenticated:
+        raise PermissionDenied
+    return request.user.pk
 
 
 class ReadOnlyInline(TabularInline):
@@ -69,6 +79,15 @@ class PostMediaInline(ReadOnlyInline):
     model = PostMedia
 
 
+class ModerationEntryInline(ReadOnlyInline):
+    """What was decided about a post and the comments under it."""
+
+    model = ModerationEntry
+    fields = ("created_at", "action", "comment_id", "actor_id", "reason")
+    readonly_fields = fields
+    ordering = ("-created_at",)
+
+
 @admin.register(Post)
 class PostAdmin(ReadOnlyAdmin):
     """Posts; moderators hide, clear or take down."""
@@ -91,33 +110,40 @@ class PostAdmin(ReadOnlyAdmin):
     search_ids: ClassVar[list[str]] = ["id", "creator_id"]
     date_hierarchy = "created_at"
     ordering = ["-created_at", "-id"]
-    inlines = [PostTierInline, PostMediaInline]
+    inlines = [PostTierInline, PostMediaInline, ModerationEntryInline]
     actions = ["hide", "clear", "take_down"]
 
     def has_moderate_permission(self, request: HttpRequest) -> bool:
         """Whether this member of staff may act on posts."""
         return request.user.has_perm("content.change_post")
 
-    @admin.action(description="Hide from everyone but the creator", permissions=["moderate"])
-    @asks_why("Readers, also those who paid, no longer see these posts; clearing them brings them back.")
+    @admin.action(description="Hide", permissions=["moderate"])
+    @asks_why(
+        "Readers, also those who paid, no longer see these posts, and creators only that they exist; to undo it, clear."
+    )
     def hide(self, request: HttpRequest, queryset: QuerySet[Post], reason: str) -> None:
         """Hide the chosen posts."""
 
         def hidden(post: Post) -> bool:
-            after = moderate_post(post_id=post.pk, moderation=Post.Moderation.HIDDEN)
+            after = moderate_post(
+                post_id=post.pk, moderation=Post.Moderation.HIDDEN, actor_id=actor_of(request), reason=reason
+            )
             return after.moderation != post.moderation
 
         act_on_each(self, request, queryset, hidden, done="Hidden", reason=reason)
 
     @admin.action(description="Clear of suspicion", permissions=["moderate"])
-    def clear(self, request: HttpRequest, queryset: QuerySet[Post]) -> None:
+    @asks_why("Hidden posts can be seen again as their creators set them; what was reported of these posts is settled.")
+    def clear(self, request: HttpRequest, queryset: QuerySet[Post], reason: str) -> None:
         """Let the chosen posts be seen again."""
 
         def cleared(post: Post) -> bool:
-            after = moderate_post(post_id=post.pk, moderation=Post.Moderation.CLEAR)
+            after = moderate_post(
+                post_id=post.pk, moderation=Post.Moderation.CLEAR, actor_id=actor_of(request), reason=reason
+            )
             return after.moderation != post.moderation
 
-        act_on_each(self, request, queryset, cleared, done="Cleared", reason="")
+        act_on_each(self, request, queryset, cleared, done="Cleared", reason=reason)
 
     @admin.action(description="Delete for breaking the rules, and refund the buyers", permissions=["moderate"])
     @asks_why("These posts are deleted for ever, and everybody who bought one is refunded. This cannot be undone.")
@@ -125,7 +151,9 @@ class PostAdmin(ReadOnlyAdmin):
         """Delete the chosen posts for ever."""
 
         def taken_down(post: Post) -> bool:
-            after = take_down_post(post_id=post.pk, reason=DeletionReason.POLICY)
+            after = take_down_post(
+                post_id=post.pk, reason=DeletionReason.POLICY, actor_id=actor_of(request), note=reason
+            )
             return after.status != post.status
 
         act_on_each(self, request, queryset, taken_down, done="Taken down", reason=reason)
@@ -156,7 +184,7 @@ class ReportedPostAdmin(PostAdmin):
         "creator_id",
     ]
     list_filter = ["moderation", "reports__reason", "visibility"]
-    inlines = [PostReportInline, PostTierInline, PostMediaInline]
+    inlines = [PostReportInline, ModerationEntryInline, PostTierInline, PostMediaInline]
     actions = ["hide", "dismiss", "take_down"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
@@ -173,7 +201,7 @@ class ReportedPostAdmin(PostAdmin):
         """Decide that nothing is wrong with the chosen posts."""
 
         def dismissed(post: Post) -> bool:
-            moderate_post(post_id=post.pk, moderation=Post.Moderation.CLEAR)
+            moderate_post(post_id=post.pk, moderation=Post.Moderation.CLEAR, actor_id=actor_of(request), reason=reason)
             return True
 
         act_on_each(self, request, queryset, dismissed, done="Dismissed", reason=reason)
@@ -210,6 +238,21 @@ class ReportedPostAdmin(PostAdmin):
         return ", ".join(f"{reason} ({count})" for reason, count in counted.most_common())
 
 
+@admin.register(ModerationEntry)
+class ModerationEntryAdmin(ReadOnlyAdmin):
+    """Who decided what, and why."""
+
+    list_display = ["id", "post_id", "comment_id", "action", "actor_id", "reason", "created_at"]
+    list_filter = ["action", "created_at"]
+    links: ClassVar[dict[str, str]] = {
+        "post_id": "content_post",
+        "comment_id": "content_comment",
+        "actor_id": "accounts_user",
+    }
+    search_ids: ClassVar[list[str]] = ["id", "post_id", "comment_id", "actor_id"]
+    ordering = ["-created_at", "-id"]
+
+
 @admin.register(PostReport)
 class PostReportAdmin(ReadOnlyAdmin):
     """Reports, decided or not."""
@@ -234,6 +277,33 @@ class CommentAdmin(ReadOnlyAdmin):
     }
     search_ids: ClassVar[list[str]] = ["id", "post_id", "author_id", "parent_id"]
     ordering = ["-created_at", "-id"]
+    actions = ["hide", "reinstate"]
+
+    def has_moderate_permission(self, request: HttpRequest) -> bool:
+        """Whether this member of staff may act on comments."""
+        return request.user.has_perm("content.change_comment")
+
+    @admin.action(description="Hide", permissions=["moderate"])
+    @asks_why("Nobody sees these comments any more, and they are not counted; to undo it, reinstate.")
+    def hide(self, request: HttpRequest, queryset: QuerySet[Comment], reason: str) -> None:
+        """Hide the chosen comments."""
+
+        def hidden(comment: Comment) -> bool:
+            after = hide_comment(comment_id=comment.pk, actor_id=actor_of(request), reason=reason)
+            return after.status != comment.status
+
+        act_on_each(self, request, queryset, hidden, done="Hidden", reason=reason)
+
+    @admin.action(description="Reinstate", permissions=["moderate"])
+    @asks_why("Hidden comments are shown and counted again, as they were.")
+    def reinstate(self, request: HttpRequest, queryset: QuerySet[Comment], reason: str) -> None:
+        """Bring the chosen comments back."""
+
+        def reinstated(comment: Comment) -> bool:
+            after = reinstate_comment(comment_id=comment.pk, actor_id=actor_of(request), reason=reason)
+            return after.status != comment.status
+
+        act_on_each(self, request, queryset, reinstated, done="Reinstated", reason=reason)
 
     @admin.display(description="words")
     def words(self, comment: Comment) -> str:

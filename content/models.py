@@ -339,8 +339,12 @@ class CommentQuerySet(models.QuerySet["Comment"]):
         """What can be read, answered and changed."""
         return self.filter(status=Comment.Status.PUBLISHED)
 
+    def standing(self) -> Self:
+        """What has its words still, be it only for moderators."""
+        return self.exclude(status=Comment.Status.DELETED)
+
     def shown(self) -> Self:
-        """What stands in a list: also a deleted comment that has answers, without its words."""
+        """What stands in a list: also a deleted or hidden comment that has answers, without its words."""
         return self.filter(Q(status=Comment.Status.PUBLISHED) | Q(reply_count__gt=0))
 
     def removable_by(self, viewer: Viewer) -> Self:
@@ -351,10 +355,11 @@ class CommentQuerySet(models.QuerySet["Comment"]):
 
 
 class Comment(models.Model):
-    """A reader's words under a post, or an answer to them; the words go when it is deleted."""
+    """A reader's words under a post, or an answer to them; the words go when it is deleted, and wait when hidden."""
 
     class Status(TextChoices):
         PUBLISHED = "published", "published"
+        HIDDEN = "hidden", "hidden"
         DELETED = "deleted", "deleted"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -372,9 +377,11 @@ class Comment(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(status__in=("published", "deleted")), name="comment_status_is_known"),
             models.CheckConstraint(
-                condition=Q(status="published", deleted_at=None) & ~Q(body="")
+                condition=Q(status__in=("published", "hidden", "deleted")), name="comment_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=("published", "hidden"), deleted_at=None) & ~Q(body="")
                 | Q(status="deleted", deleted_at__isnull=False, body=""),
                 name="a_deleted_comment_has_no_words",
             ),

@@ -1,4 +1,4 @@
-"""What readers report, and the posts that moderators have to look at."""
+"""What readers report, what was decided about it, and the posts that moderators have to look at."""
 
 from typing import ClassVar, Self
 
@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q, TextChoices
 from uuid_utils.compat import uuid7
 
-from content.models import Post
+from content.models import Comment, Post
 
 
 class PostReportQuerySet(models.QuerySet["PostReport"]):
@@ -72,6 +72,41 @@ class PostReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_reason_display()}: {self.post_id}"
+
+
+class ModerationEntry(models.Model):
+    """A decision about a post or a comment under it, written once; without an actor the readers' reports decided."""
+
+    class Action(TextChoices):
+        FLAG = "flag", "flagged"
+        HIDE = "hide", "hidden"
+        CLEAR = "clear", "cleared"
+        TAKE_DOWN = "take_down", "taken down"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="moderation_entries")
+    comment = models.ForeignKey(Comment, on_delete=models.CASCADE, null=True, related_name="moderation_entries")
+    action = models.CharField(max_length=10, choices=Action.choices)
+    actor_id = models.UUIDField(null=True)
+    reason = models.CharField(max_length=400, blank=True, default="")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "moderation entries"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(action__in=("flag", "hide", "clear", "take_down")), name="moderation_action_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(actor_id__isnull=False) | ~Q(action="take_down"), name="nobody_unknown_takes_a_post_down"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["post", "-created_at", "-id"], name="moderation_of_a_post"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()}: {self.comment_id or self.post_id}"
 
 
 class ReportedPost(Post):

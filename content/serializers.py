@@ -303,7 +303,7 @@ class AuthorSerializer(serializers.Serializer[Any]):
 
 
 class CommentSerializer(serializers.Serializer[Comment]):
-    """A comment; a deleted one that was answered stays without author and words."""
+    """A comment; a deleted or hidden one that was answered stays without author and words."""
 
     id = serializers.UUIDField()
     post_id = serializers.UUIDField()
@@ -328,8 +328,8 @@ class CommentSerializer(serializers.Serializer[Comment]):
         return None if self.get_is_deleted(comment) else comment.body
 
     def get_is_deleted(self, comment: Comment) -> bool:
-        """Whether the words are gone."""
-        return comment.status == Comment.Status.DELETED
+        """Whether the words are gone; that moderators hid them is not told apart."""
+        return comment.status != Comment.Status.PUBLISHED
 
 
 def render_comments(comments: Sequence[Comment]) -> list[dict[str, Any]]:

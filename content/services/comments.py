@@ -49,16 +49,18 @@ def edit_comment(*, comment_id: UUID, viewer: Viewer, body: str) -> Comment:
 @transaction.atomic
 def delete_comment(*, comment_id: UUID, viewer: Viewer) -> Comment:
     """Take a comment's words away, for its author, the post's creator or a moderator."""
-    removable = Comment.objects.published().removable_by(viewer)
+    removable = Comment.objects.standing().removable_by(viewer)
     found = get_object_or_404(removable, pk=comment_id)
     post = Post.objects.locked().get(pk=found.post_id)
     comment = get_object_or_404(removable.select_for_update(of=("self",)), pk=comment_id)
+    was_counted = comment.status == Comment.Status.PUBLISHED
     comment.status = Comment.Status.DELETED
     comment.body = ""
     comment.deleted_at = timezone.now()
     comment.save(update_fields=["status", "body", "deleted_at"])
-    count(comment, post, by=-1)
-    note_comments(post_ids=[post.pk])
+    if was_counted:
+        count(comment, post, by=-1)
+        note_comments(post_ids=[post.pk])
     return comment
 
 

@@ -10,12 +10,18 @@ from django.utils import timezone
 from content.events import DeletedBy, DeletionReason, PostDeleted
 from content.exceptions import HasPurchasesError, InvalidTransitionError
 from content.models import Entitlement, Post
-from content.reports import PostReport
+from content.reports import ModerationEntry, PostReport
 from content.services import composition
+from content.services.moderation import record
 from content.services.posts import bring_out, media_ids_of, require_ahead, tell
 from eventbus.outbox import publish
 
 PUBLISHABLE = (Post.Status.DRAFT, Post.Status.SCHEDULED, Post.Status.WITHDRAWN)
+ENTRIES: dict[str, ModerationEntry.Action] = {
+    Post.Moderation.FLAGGED: ModerationEntry.Action.FLAG,
+    Post.Moderation.HIDDEN: ModerationEntry.Action.HIDE,
+    Post.Moderation.CLEAR: ModerationEntry.Action.CLEAR,
+}
 SCHEDULABLE = (Post.Status.DRAFT, *Post.COMING)
 
 
@@ -97,11 +103,12 @@ def delete_post(*, post_id: UUID, creator_id: UUID) -> Post:
 
 
 @transaction.atomic
-def take_down_post(*, post_id: UUID, reason: DeletionReason) -> Post:
+def take_down_post(*, post_id: UUID, reason: DeletionReason, actor_id: UUID, note: str = "") -> Post:
     """Delete a post against its creator's will and have its buyers refunded; a deleted one stays as it is."""
     post = Post.objects.locked().get(pk=post_id)
     if post.status == Post.Status.DELETED:
         return post
+    record(post, ModerationEntry.Action.TAKE_DOWN, actor_id=actor_id, reason=note)
     return bury(post, deleted_by=DeletedBy.STAFF, reason=reason, refund_purchases=True)
 
 
@@ -119,17 +126,19 @@ def bury(post: Post, *, deleted_by: DeletedBy, reason: DeletionReason, refund_pu
 
 
 @transaction.atomic
-def moderate_post(*, post_id: UUID, moderation: str) -> Post:
-    """Set the moderators' word on a post, and settle what was reported of it; status and audience are not theirs."""
+def moderate_post(*, post_id: UUID, moderation: str, actor_id: UUID, reason: str = "") -> Post:
+    """Set a moderator's word on a post, and settle what was reported of it; status and audience are not theirs."""
     post = Post.objects.locked().get(pk=post_id)
-    if moderation != Post.Moderation.FLAGGED:
-        settle_reports(post, decision=moderation)
-    if post.status == Post.Status.DELETED or post.moderation == moderation:
+    settled = settle_reports(post, decision=moderation) if moderation != Post.Moderation.FLAGGED else 0
+    is_new = post.status != Post.Status.DELETED and post.moderation != moderation
+    if settled or is_new:
+        record(post, ENTRIES[moderation], actor_id=actor_id, reason=reason)
+    if not is_new:
         return post
     post.moderation = moderation
     return tell(post, changed={"moderation"}, previous_status=post.status)
 
 
-def settle_reports(post: Post, *, decision: str) -> None:
-    """Let the open reports of the locked post count no more."""
-    PostReport.objects.open().filter(post=post).update(settled_at=timezone.now(), decision=decision)
+def settle_reports(post: Post, *, decision: str) -> int:
+    """Let the open reports of the locked post count no more, and say how many they were."""
+    return PostReport.objects.open().filter(post=post).update(settled_at=timezone.now(), decision=decision)

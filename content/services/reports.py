@@ -11,8 +11,9 @@ from django.utils import timezone
 from content.access import Viewer
 from content.exceptions import OwnPostError
 from content.models import Post
-from content.reports import PostReport
+from content.reports import ModerationEntry, PostReport
 from content.selectors import known_posts
+from content.services.moderation import record
 from content.services.posts import tell
 
 
@@ -39,4 +40,5 @@ def flag_when_enough(post: Post) -> None:
         return
     if PostReport.objects.counting().filter(post=post).count() >= settings.REPORTS_TO_FLAG:
         post.moderation = Post.Moderation.FLAGGED
+        record(post, ModerationEntry.Action.FLAG, actor_id=None)
         tell(post, changed={"moderation"}, previous_status=post.status)

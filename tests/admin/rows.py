@@ -15,6 +15,7 @@ from content.access import Viewer
 from content.models import LikeSignal, PostTip, PostTrend
 from content.services.comments import add_comment
 from content.services.likes import like_post
+from content.services.moderation import hide_comment
 from content.services.reports import report_post
 from eventbus.models import (
     BreakerRule,
@@ -80,7 +81,8 @@ def make_content():
     post = content.published_post(creator_id, media_ids=[file.pk])
     content.published_post(creator_id, visibility="tiers", tier_ids=[tier.pk])
     like_post(post_id=post.pk, viewer=reader)
-    add_comment(post_id=post.pk, viewer=reader, body="Hello")
+    comment = add_comment(post_id=post.pk, viewer=reader, body="Hello")
+    hide_comment(comment_id=comment.pk, actor_id=uuid7(), reason="Against the rules")
     content.subscription(reader.user_id, creator_id)
     content.purchase(reader.user_id, post)
     PostTip.objects.create(tip_id=uuid7(), post_id=post.pk, sender_id=reader.user_id, amount=250, currency="USD")

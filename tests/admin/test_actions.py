@@ -8,8 +8,10 @@ from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
 
 from accounts.models import User
+from content.access import Viewer
 from content.events import PostDeleted, PostUpdated
 from content.models import Post
+from content.services.comments import add_comment
 from eventbus.models import BreakerRule, HeldKey, OperatorAction, OutboxEvent, ParkedEvent, PausedTopic
 from eventbus.pages import MOST_AT_ONCE
 from eventbus.testing import published
@@ -77,6 +79,11 @@ def held(db):
 
 
 @pytest.fixture
+def comment(post):
+    return add_comment(post_id=post.pk, viewer=Viewer(user_id=make_user().pk), body="Buy shoes")
+
+
+@pytest.fixture
 def asset(db):
     return media.processed()
 
@@ -94,7 +101,9 @@ CHOICES = [
     ("tier", "subscriptions/tier", "archive"),
     ("paid", "payments/paymentorder", "refund_all"),
     ("post", "content/post", "hide"),
+    ("post", "content/post", "clear"),
     ("post", "content/post", "take_down"),
+    ("comment", "content/comment", "hide"),
     ("asset", "media/mediaasset", "remove"),
     ("dead", "eventbus/parkedevent", "discard_dead"),
     ("held", "eventbus/heldkey", "skip"),
@@ -222,14 +231,14 @@ def test_asking_the_gateway_says_when_there_was_nothing_to_ask(office, paid):
 def test_a_post_is_hidden_cleared_and_taken_down(office, post):
     confirm(office, "content/post", "hide", post)
     again = confirm(office, "content/post", "hide", post)
-    act(office, "content/post", "clear", post)
+    confirm(office, "content/post", "clear", post)
     confirm(office, "content/post", "take_down", post)
 
     assert [event.moderation for event in published(PostUpdated)] == ["hidden", "clear"]
     assert [event.refund_purchases for event in published(PostDeleted)] == [True]
     assert told(again)[-1] == ("warning", "Left as they were, nothing to do: 1.")
     done = list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True))
-    assert done == [f"Hidden: {REASON}", "Cleared.", f"Taken down: {REASON}"]
+    assert done == [f"Hidden: {REASON}", f"Cleared: {REASON}", f"Taken down: {REASON}"]
     assert Post.objects.get().status == Post.Status.DELETED
 
 

@@ -8,13 +8,14 @@ from uuid_utils.compat import uuid7
 from accounts.models import User
 from content.events import PostDeleted, PostUpdated
 from content.models import Comment, Entitlement, LikeSignal, MediaRef, Post, PostLike, PostTip, PostTrend, TierRef
-from content.reports import PostReport, ReportedPost
+from content.reports import ModerationEntry, PostReport, ReportedPost
 from content.services.comments import add_comment
 from content.services.likes import like_post
 from eventbus.testing import published
 from tests.content import factories
 
 REGISTERED = [
+    ModerationEntry,
     Comment,
     Entitlement,
     LikeSignal,
@@ -95,4 +96,20 @@ def test_who_may_only_look_cannot_act(client, public_post):
     act(client, "take_down", public_post)
 
     assert Post.objects.get().status == "published"
+    assert published() == []
+
+
+def test_comments_are_hidden_and_reinstated_for_a_reason_that_is_kept(staff_client, public_post, reader):
+    comment = add_comment(post_id=public_post.pk, viewer=reader, body="Buy shoes")
+    factories.forget_events()
+    address = reverse("admin:content_comment_changelist")
+    for action in ("hide", "hide", "reinstate"):
+        chosen = {"action": action, "_selected_action": [str(comment.pk)], "confirmed": "yes", "reason": f"To {action}"}
+        assert staff_client.post(address, chosen).status_code == 302
+
+    comment.refresh_from_db()
+    assert (comment.status, comment.body) == ("published", "Buy shoes")
+    kept = ModerationEntry.objects.order_by("created_at").values_list("action", "actor_id", "reason", "comment_id")
+    staff = User.objects.get().pk
+    assert list(kept) == [("hide", staff, "To hide", comment.pk), ("clear", staff, "To reinstate", comment.pk)]
     assert published() == []

@@ -14,7 +14,7 @@ from tests.content import factories
 from tests.content.test_api_posts import LOCKED_FIELDS
 
 CANARIES = {"body": "Canary body", "title": "Canary title", "teaser": "Canary teaser", "title_is_public": False}
-LISTS = ("posts", "posts?creator={}", "posts/trending", "feed")
+LISTS = ("posts", "posts?creator={}", "posts/trending", "posts/search?q=canary", "feed")
 STUB_FIELDS = LOCKED_FIELDS | {"status", "moderation", "version", "created_at", "updated_at"}
 
 
@@ -41,7 +41,7 @@ def post(maker, fan, file):
     add_comment(post_id=post.pk, viewer=reader, body="Canary comment")
     note_likes(signals=[LikeSignal(post_id=post.pk, user_id=fan.pk, revision=1, active=True)])
     rescore_stale()
-    moderate_post(post_id=post.pk, moderation="hidden")
+    moderate_post(post_id=post.pk, moderation="hidden", actor_id=uuid7())
     return post
 
 
@@ -114,7 +114,7 @@ def test_a_moderator_reads_all_of_it(moderator_client, post, file):
 
 
 def test_brought_back_it_is_as_it_was(fan_client, maker_client, guest_client, post, file):
-    moderate_post(post_id=post.pk, moderation="clear")
+    moderate_post(post_id=post.pk, moderation="clear", actor_id=uuid7())
 
     assert fan_client.get(f"/api/v1/posts/{post.pk}").json()["body"] == "Canary body"
     assert [row["id"] for row in fan_client.get("/api/v1/feed").json()["results"]] == [str(post.pk)]

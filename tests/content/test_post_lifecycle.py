@@ -183,8 +183,8 @@ def test_staff_takes_a_bought_post_down_and_has_its_buyers_refunded(creator_id):
     post = factories.published_post(creator_id, visibility="ppv", price=PRICE)
     factories.purchase(uuid7(), post)
 
-    take_down_post(post_id=post.pk, reason=DeletionReason.POLICY)
-    take_down_post(post_id=post.pk, reason=DeletionReason.POLICY)
+    take_down_post(post_id=post.pk, reason=DeletionReason.POLICY, actor_id=uuid7())
+    take_down_post(post_id=post.pk, reason=DeletionReason.POLICY, actor_id=uuid7())
 
     [event] = published(PostDeleted)
     assert (event.deleted_by, event.reason, event.refund_purchases) == (DeletedBy.STAFF, DeletionReason.POLICY, True)
@@ -193,8 +193,8 @@ def test_staff_takes_a_bought_post_down_and_has_its_buyers_refunded(creator_id):
 def test_hiding_leaves_status_and_audience_alone(creator_id):
     post = factories.published_post(creator_id, visibility="ppv", price=PRICE)
 
-    moderate_post(post_id=post.pk, moderation=Post.Moderation.HIDDEN)
-    moderate_post(post_id=post.pk, moderation=Post.Moderation.HIDDEN)
+    moderate_post(post_id=post.pk, moderation=Post.Moderation.HIDDEN, actor_id=uuid7())
+    moderate_post(post_id=post.pk, moderation=Post.Moderation.HIDDEN, actor_id=uuid7())
 
     [event] = published(PostUpdated)
     assert event.moderation is Moderation.HIDDEN

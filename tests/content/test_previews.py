@@ -57,7 +57,7 @@ def test_only_a_previews_bytes_are_handed_out(guest_client, fan_client, maker_cl
 
 
 def test_of_a_post_that_is_not_there_no_preview_is_either(guest_client, locked_post, files):
-    moderate_post(post_id=locked_post.pk, moderation="hidden")
+    moderate_post(post_id=locked_post.pk, moderation="hidden", actor_id=uuid4())
 
     assert guest_client.get(address(locked_post, files[1])).status_code == 404
 

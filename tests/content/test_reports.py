@@ -72,7 +72,7 @@ def test_new_accounts_are_heard_but_flag_nothing(public_post):
 
 def test_nobody_reports_their_own_post_or_what_is_not_there(public_post, creator_id):
     hidden = factories.published_post(creator_id)
-    moderate_post(post_id=hidden.pk, moderation="hidden")
+    moderate_post(post_id=hidden.pk, moderation="hidden", actor_id=uuid7())
 
     with pytest.raises(OwnPostError):
         report(public_post, by=creator_id)
@@ -88,7 +88,7 @@ def test_a_decision_settles_what_was_reported(public_post, decision):
     reports = [report(public_post) for _ in range(3)]
     factories.forget_events()
 
-    moderate_post(post_id=public_post.pk, moderation=decision)
+    moderate_post(post_id=public_post.pk, moderation=decision, actor_id=uuid7())
 
     [told] = published(PostUpdated)
     assert told.moderation == decision
@@ -101,7 +101,7 @@ def test_a_decision_settles_what_was_reported(public_post, decision):
 def test_after_a_decision_as_many_new_readers_are_needed(public_post):
     for _ in range(3):
         report(public_post)
-    moderate_post(post_id=public_post.pk, moderation="clear")
+    moderate_post(post_id=public_post.pk, moderation="clear", actor_id=uuid7())
 
     for _ in range(2):
         report(public_post)
@@ -114,7 +114,7 @@ def test_after_a_decision_as_many_new_readers_are_needed(public_post):
 def test_reports_of_a_clear_post_are_dismissed_without_an_event(public_post):
     report(public_post)
 
-    moderate_post(post_id=public_post.pk, moderation="clear")
+    moderate_post(post_id=public_post.pk, moderation="clear", actor_id=uuid7())
 
     assert published() == []
     assert PostReport.objects.get().decision == "clear"
@@ -125,7 +125,7 @@ def test_what_is_deleted_waits_for_nobody(public_post, creator_id, delete):
     report(public_post)
 
     if delete == "by staff":
-        take_down_post(post_id=public_post.pk, reason="policy")
+        take_down_post(post_id=public_post.pk, reason="policy", actor_id=uuid7())
     else:
         delete_post(post_id=public_post.pk, creator_id=creator_id)
 
@@ -311,7 +311,10 @@ def test_a_report_beside_a_decision_is_settled_by_it_or_open_after_it(public_pos
         finally:
             connection.close()
 
-    works = [lambda: report(public_post), lambda: moderate_post(post_id=public_post.pk, moderation="clear")]
+    works = [
+        lambda: report(public_post),
+        lambda: moderate_post(post_id=public_post.pk, moderation="clear", actor_id=uuid7()),
+    ]
     threads = [Thread(target=run, args=[work]) for work in works]
     for thread in threads:
         thread.start()

@@ -89,7 +89,7 @@ def test_access_opens_the_body_to_the_search(creator_id, creator, reader, strang
 def test_only_what_is_out_is_found(creator_id, creator):
     factories.draft(creator_id, **TEXTS)
     hidden, withdrawn = (factories.published_post(creator_id, **TEXTS) for _ in range(2))
-    moderate_post(post_id=hidden.pk, moderation="hidden")
+    moderate_post(post_id=hidden.pk, moderation="hidden", actor_id=uuid7())
     withdraw_post(post_id=withdrawn.pk, creator_id=creator_id)
 
     for viewer in (ANONYMOUS, creator, Viewer(user_id=uuid7(), is_moderator=True)):

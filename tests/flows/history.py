@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from django.http import Http404
+from uuid_utils.compat import uuid7
 
 from api.money import Money
 from content.access import Viewer
@@ -114,7 +115,7 @@ class History:
         delete_post(post_id=self.post(thing), creator_id=self.creator_id)
 
     def take_down(self, fan, thing):
-        take_down_post(post_id=self.post(thing), reason="policy")
+        take_down_post(post_id=self.post(thing), reason="policy", actor_id=uuid7())
 
     def remove_file(self, fan, thing):
         remove_by_policy(media_id=pick(MediaAsset, thing))

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 from django.conf import settings as django_settings
+from uuid_utils.compat import uuid7
 
 from content.services.lifecycle import take_down_post
 from eventbus.events import registered
@@ -78,7 +79,7 @@ def live(world):
     world.cancel(subscription, world.creator, mode="immediate", refund_policy="full", comment="Canary reason")
     world.post(world.creator, f"posts/{public['id']}/withdraw", expect=200)
     world.delete(public)
-    take_down_post(post_id=sold["id"], reason="policy")
+    take_down_post(post_id=sold["id"], reason="policy", actor_id=uuid7(), note="Canary note")
     world.settle()
     spare = world.upload()
     world.settle()

@@ -1,0 +1,60 @@
+"""Moderators take a comment away and bring it back; every decision about a post or a comment is kept."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from content.models import Comment, Post
+from content.reports import ModerationEntry
+from content.services.comments import count
+from content.services.trending import note_comments
+
+
+def record(
+    post: Post,
+    action: ModerationEntry.Action,
+    *,
+    actor_id: UUID | None,
+    reason: str = "",
+    comment: Comment | None = None,
+) -> None:
+    """Keep what was decided about the locked post, or about a comment under it, in the decision's transaction."""
+    ModerationEntry.objects.create(
+        post=post, comment=comment, action=action, actor_id=actor_id, reason=reason, created_at=timezone.now()
+    )
+
+
+@transaction.atomic
+def hide_comment(*, comment_id: UUID, actor_id: UUID, reason: str) -> Comment:
+    """Take a comment out of the conversation, its words kept; one that is not published stays as it is."""
+    post, comment = locked_with_post(comment_id)
+    if comment.status != Comment.Status.PUBLISHED:
+        return comment
+    return turn(post, comment, status=Comment.Status.HIDDEN, by=-1, actor_id=actor_id, reason=reason)
+
+
+@transaction.atomic
+def reinstate_comment(*, comment_id: UUID, actor_id: UUID, reason: str) -> Comment:
+    """Bring a hidden comment back as it was; one that is not hidden stays as it is."""
+    post, comment = locked_with_post(comment_id)
+    if comment.status != Comment.Status.HIDDEN:
+        return comment
+    return turn(post, comment, status=Comment.Status.PUBLISHED, by=1, actor_id=actor_id, reason=reason)
+
+
+def locked_with_post(comment_id: UUID) -> tuple[Post, Comment]:
+    """The comment and its post, the post locked first as everywhere."""
+    post = Post.objects.locked().get(comments=comment_id)
+    return post, Comment.objects.select_for_update(of=("self",)).get(pk=comment_id)
+
+
+def turn(post: Post, comment: Comment, *, status: Comment.Status, by: int, actor_id: UUID, reason: str) -> Comment:
+    """Write the locked comment's status, count it, and keep who decided it."""
+    comment.status = status
+    comment.save(update_fields=["status"])
+    count(comment, post, by=by)
+    note_comments(post_ids=[post.pk])
+    action = ModerationEntry.Action.HIDE if status == Comment.Status.HIDDEN else ModerationEntry.Action.CLEAR
+    record(post, action, actor_id=actor_id, reason=reason, comment=comment)
+    return comment
