@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 
 from api.admin import ReadOnlyAdmin
 from api.signed_urls import sign
+from content.admin_filters import OpenReasonFilter
 from content.events import DeletionReason
 from content.models import (
     Comment,
@@ -183,7 +184,7 @@ class ReportedPostAdmin(PostAdmin):
         "reported_at",
         "creator_id",
     ]
-    list_filter = ["moderation", "reports__reason", "visibility"]
+    list_filter = ["moderation", OpenReasonFilter, "visibility"]
     inlines = [PostReportInline, ModerationEntryInline, PostTierInline, PostMediaInline]
     actions = ["hide", "dismiss", "take_down"]
 

@@ -3,14 +3,18 @@
 import pytest
 from django.contrib import admin
 from django.urls import reverse
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
+from content.access import Viewer
 from content.events import PostDeleted, PostUpdated
 from content.models import Comment, Entitlement, LikeSignal, MediaRef, Post, PostLike, PostTip, PostTrend, TierRef
 from content.reports import ModerationEntry, PostReport, ReportedPost
 from content.services.comments import add_comment
+from content.services.lifecycle import moderate_post
 from content.services.likes import like_post
+from content.services.reports import report_post
 from eventbus.testing import published
 from tests.content import factories
 
@@ -113,3 +117,21 @@ def test_comments_are_hidden_and_reinstated_for_a_reason_that_is_kept(staff_clie
     staff = User.objects.get().pk
     assert list(kept) == [("hide", staff, "To hide", comment.pk), ("clear", staff, "To reinstate", comment.pk)]
     assert published() == []
+
+
+def test_the_queue_chosen_by_reason_counts_as_before_and_asks_open_reports_only(staff_client, creator_id):
+    posts = [factories.published_post(creator_id, title=title) for title in ("Wanted", "Settled", "Other")]
+    wanted, settled, other = posts
+    for post, reasons in ((wanted, ["spam", "spam", "violence"]), (settled, ["spam"]), (other, ["violence"])):
+        for reason in reasons:
+            report(post, reason)
+    moderate_post(post_id=settled.pk, moderation="clear", actor_id=uuid7())
+    report(settled, "violence")
+
+    answer = staff_client.get(reverse("admin:content_reportedpost_changelist") + "?reason=spam")
+
+    assert [(row.title, row.reporters) for row in answer.context["cl"].result_list] == [("Wanted", 3)]
+
+
+def report(post, reason):
+    report_post(post_id=post.pk, viewer=Viewer(user_id=uuid7()), member_since=timezone.now(), reason=reason)

@@ -180,6 +180,19 @@ def test_over_http(fan_client, public_post):
     assert (first.json()["reason"], first.json()["comment"]) == ("spam", "Sells shoes")
 
 
+def test_a_locked_post_is_reported_by_what_is_seen_of_it_and_tells_no_more(fan_client, creator_id):
+    post = factories.published_post(creator_id, visibility="subscribers", title="Canary", title_is_public=False)
+    url = f"/api/v1/posts/{post.pk}/reports"
+
+    answers = [fan_client.post(url, {"reason": "spam"}, format="json") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[0]["Cache-Control"] == "private, no-store"
+    for word in ("Canary", "The whole story"):
+        assert word not in answers[0].content.decode()
+    assert fan_client.get(f"/api/v1/posts/{post.pk}").json()["is_locked"]
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"reason": "boredom"}, {"reason": "spam", "counts": True}, {"reason": "spam", "comment": "x" * 1001}]
 )
