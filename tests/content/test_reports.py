@@ -307,33 +307,3 @@ def test_many_readers_at_once_flag_a_post_once(public_post):
     assert failures == []
     assert PostReport.objects.counting().count() == 6
     assert [event.moderation for event in published(PostUpdated)] == [Moderation.FLAGGED]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_report_beside_a_decision_is_settled_by_it_or_open_after_it(public_post):
-    for _ in range(2):
-        report(public_post)
-    barrier, failures = Barrier(2), []
-
-    def run(work):
-        try:
-            barrier.wait(timeout=60)
-            work()
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    works = [
-        lambda: report(public_post),
-        lambda: moderate_post(post_id=public_post.pk, moderation="clear", actor_id=uuid7()),
-    ]
-    threads = [Thread(target=run, args=[work]) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert failures == []
-    assert PostReport.objects.open().count() in (0, 1)
-    assert moderation_of(public_post) == "clear"
