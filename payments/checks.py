@@ -12,6 +12,8 @@ from payments.encryption import cipher, fingerprint
 from payments.fees import BASIS_POINTS
 from payments.gateways.registry import current_gateway
 
+LAST_RETRY_DAY = 21  # a billing request ends a day later
+
 
 @register()
 def the_platform_takes_at_most_all(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -23,11 +25,12 @@ def the_platform_takes_at_most_all(app_configs: Sequence[AppConfig] | None, **kw
 
 @register()
 def retries_come_one_after_another(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Days out of order, or none, would try a card twice at once or never."""
+    """Days out of order, none, or after the billing request's end would try a card twice at once or never."""
     days = settings.DUNNING_DAYS
-    if days and days[0] > 0 and days == sorted(set(days)):
+    if days and days[0] > 0 and days == sorted(set(days)) and days[-1] <= LAST_RETRY_DAY:
         return []
-    return [Error("DUNNING_DAYS is whole days after the first decline, each later than the last", id="payments.E004")]
+    rule = f"DUNNING_DAYS is days after the first decline, each later than the last and none after {LAST_RETRY_DAY}"
+    return [Error(rule, id="payments.E004")]
 
 
 @register(deploy=True)

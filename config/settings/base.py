@@ -250,19 +250,20 @@ STRIPE_WEBHOOK_SECRETS: list[str] = env.list("STRIPE_WEBHOOK_SECRETS", default=[
 # Where Stripe sends a payer back who had to go to their bank; empty when the client embeds Stripe's own script.
 STRIPE_RETURN_URL = env.str("STRIPE_RETURN_URL", default="")
 STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="")
-PLATFORM_FEE_BPS = env.int("PLATFORM_FEE_BPS", default=1000)  # hundredths of a percent
-REFUND_WINDOW_DAYS = env.int("REFUND_WINDOW_DAYS", default=60)
+PLATFORM_FEE_BPS = env.whole("PLATFORM_FEE_BPS", default=1000, at_least=0, at_most=10_000)  # hundredths of a percent
+REFUND_WINDOW_DAYS = env.whole("REFUND_WINDOW_DAYS", default=60, at_least=0, at_most=3650)
 # When a declined cycle is tried again, in days after its first decline; its billing request's end comes first.
 DUNNING_DAYS: list[int] = env.list("DUNNING_DAYS", cast=int, default=[2, 7, 14, 21])
 # A creator's money may be paid out so long after it was captured.
-CLEARING_DAYS = env.int("CLEARING_DAYS", default=7)
+CLEARING_DAYS = env.whole("CLEARING_DAYS", default=7, at_least=0, at_most=365)
 # Whether the processor keeps its fee of a payment that is given back; the platform then bears it.
 PROCESSOR_KEEPS_FEE = env.bool("PROCESSOR_KEEPS_FEE", default=True)
 TRIBUTARY_TOKEN_KEYS: list[str] = env.list("TRIBUTARY_TOKEN_KEYS", default=[])
 TRIBUTARY_FINGERPRINT_KEY = env.str("TRIBUTARY_FINGERPRINT_KEY", default="")
 REPORTS_TO_FLAG = env.int("TRIBUTARY_REPORTS_TO_FLAG", default=3)
 REPORTER_AGE_DAYS = env.int("TRIBUTARY_REPORTER_AGE_DAYS", default=7)
-RENEWAL_LEAD_MINUTES = env.int("TRIBUTARY_RENEWAL_LEAD_MINUTES", default=60)
+# At most a day: asked for earlier, a renewal would forbid every change of price for as long.
+RENEWAL_LEAD_MINUTES = env.whole("TRIBUTARY_RENEWAL_LEAD_MINUTES", default=60, at_least=1, at_most=1440)
 
 # --- logging: one line an event, to standard error --------------------------------------------------------------------
 

@@ -37,6 +37,17 @@ class Environment(environ.Env):  # type: ignore[misc]  # the library ships no ty
         self.names_read.add(var)
         return super().get_value(var, *args, **kwargs)
 
+    def whole(self, var: str, *, default: int, at_least: int, at_most: int) -> int:
+        """A whole number within bounds; one beyond them, or no number, stops the start and says so."""
+        bounds = f"{var} is a whole number from {at_least} to {at_most}"
+        try:
+            value = int(self.int(var, default=default))
+        except ValueError as error:
+            raise ImproperlyConfigured(bounds) from error
+        if not at_least <= value <= at_most:
+            raise ImproperlyConfigured(f"{bounds}, not {value}")
+        return value
+
     def properties(self, prefix: str) -> dict[str, str]:
         """Properties of another program by the rest of the name: A_B is a.b, and A__B is a_b, as Kafka's images do."""
         names = [name for name in os.environ if name.startswith(prefix)]

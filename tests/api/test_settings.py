@@ -139,3 +139,35 @@ def test_a_task_sent_without_redis_reaches_a_worker(tmp_path):
     assert (sent.returncode, sent.stderr) == (0, "")
     [message] = (tmp_path / "queue").iterdir()
     assert json.loads(message.read_text())["headers"]["task"] == "api.tasks.prune_idempotency_records"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "bounds"),
+    [
+        ("TRIBUTARY_RENEWAL_LEAD_MINUTES", "0", "1 to 1440, not 0"),
+        ("CLEARING_DAYS", "-1", "0 to 365, not -1"),
+        ("REFUND_WINDOW_DAYS", "-1", "0 to 3650, not -1"),
+        ("PLATFORM_FEE_BPS", "10001", "0 to 10000, not 10001"),
+    ],
+)
+def test_a_number_beyond_its_bounds_stops_the_start(name, value, bounds):
+    answer = run("-c", "import config.settings.base", settings="config.settings.base", **{name: value})
+
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines()[-1].endswith(f"{name} is a whole number from {bounds}")
+
+
+@pytest.mark.parametrize(("value", "read"), [("1", 1), ("1440", 1440)])
+def test_the_bounds_themselves_are_within(monkeypatch, value, read):
+    monkeypatch.setenv("TRIBUTARY_SAMPLE", value)
+
+    assert Environment().whole("TRIBUTARY_SAMPLE", default=60, at_least=1, at_most=1440) == read
+    assert Environment().whole("TRIBUTARY_OTHER", default=60, at_least=1, at_most=1440) == 60
+
+
+@pytest.mark.parametrize("value", ["0", "-60", "1441", "an hour", "1.5", "1e3"])
+def test_what_is_no_whole_number_within_them_is_refused(monkeypatch, value):
+    monkeypatch.setenv("TRIBUTARY_SAMPLE", value)
+
+    with pytest.raises(ImproperlyConfigured, match="TRIBUTARY_SAMPLE is a whole number from 1 to 1440"):
+        Environment().whole("TRIBUTARY_SAMPLE", default=60, at_least=1, at_most=1440)

@@ -9,7 +9,7 @@ from tests.house.checkout import ROOMS, ROOT, dotted, place, python_files, tree
 EXAMPLE = ROOT / ".env.example"
 # For the test suite alone; nobody sets it in a deployment.
 FOR_TESTS = {"TEST_DATABASE_NAME"}
-READERS = {"str", "bool", "int", "float", "list", "db_url", "json", "url", "require"}
+READERS = {"str", "bool", "int", "whole", "float", "list", "db_url", "json", "url", "require"}
 
 
 def names_in_example() -> set[str]:

@@ -367,7 +367,7 @@ def test_only_the_payer_sees_when_it_is_tried_again(as_user, story, pay, creator
     assert as_user(creator).get(path).json()["next_attempt_at"] is None
 
 
-@pytest.mark.parametrize("days", [[], [0, 2], [2, 2], [7, 2], [-1]])
+@pytest.mark.parametrize("days", [[], [0, 2], [2, 2], [7, 2], [-1], [2, 22]])
 def test_days_out_of_order_are_an_error(settings, days):
     settings.DUNNING_DAYS = days
 
