@@ -67,10 +67,11 @@ def give_up(*, subscription_id: UUID) -> Subscription:
     return give_in(subscription, request, failed_at=now) if is_over else subscription
 
 
-def repeat_awaited(subscription: Subscription, *, cycle: int) -> Subscription:
+def repeat_awaited(subscription: Subscription, *, cycle: int | None) -> Subscription:
     """Ask again, under the same id, what is awaited for this cycle.
 
-    Payments holds one order to a cycle: while the withdrawn one was open there, it could not take up its successor.
+    Payments holds one order to a cycle: while the withdrawn one was open there, or its money not asked back, it could
+    not take up its successor.
     """
     awaited = awaited_by(subscription)
     if awaited is None or awaited.cycle_number != cycle:

@@ -19,7 +19,7 @@ from subscriptions.events import (
 from subscriptions.models.history import ReceivedPayment, RequestedPayment, SubscriptionPeriod
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_cancellation, write_update
-from subscriptions.services.dunning import give_in
+from subscriptions.services.dunning import give_in, repeat_awaited
 from subscriptions.services.locking import lock
 from subscriptions.services.requests import State, answered_by, note_answer, withdraw
 
@@ -68,7 +68,8 @@ def activate(
     if cycle is not None and cycle <= subscription.cycle_number:
         return refuse(subscription, payment, outcome=Outcome.DUPLICATE)
     if not is_enough(subscription, request, amount=amount, currency=currency):
-        return refuse(subscription, payment, outcome=Outcome.NOT_PAYABLE)
+        refuse(subscription, payment, outcome=Outcome.NOT_PAYABLE)
+        return repeat_awaited(subscription, cycle=cycle)
     if cycle is not None and cycle > subscription.due_cycle:
         raise NotYetError(f"Cycle {cycle} was paid, cycle {subscription.due_cycle} of {subscription_id} was not")
     return grant(subscription, payment, request, paid_at=paid_at)

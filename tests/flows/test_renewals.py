@@ -9,7 +9,7 @@ from payments.models.orders import PaymentOrder
 from payments.models.sandbox import SandboxCharge
 from subscriptions import tasks
 from subscriptions.models.subscriptions import Subscription
-from tests.flows.world import kept_by
+from tests.flows.world import behave_as, kept_by
 
 LEAD = timedelta(hours=1)
 
@@ -161,6 +161,35 @@ def test_a_dearer_tier_opens_once_its_difference_is_paid(world, active):
     assert (changed["tier_id"], changed["price"]["amount"], changed["cycle_number"]) == (dear["id"], 2400, 2)
     assert world.opens(gated)
     assert PaymentOrder.objects.get(cycle_number=2).amount == 2400 - 600 + 1  # a moment more than half was used
+
+
+def test_a_change_that_is_captured_too_late_goes_back_and_the_renewal_is_charged(world, active):
+    """Its order held the cycle at the gateway while the renewal was asked for."""
+    dear = world.tier(amount=2400, name="Dear")
+    world.settle()
+    world.clock.move_to(when(active) - timedelta(hours=10))
+    card = world.card(token="tok_timeout_then_ok")
+    wish = {"price_id": dear["prices"][0]["id"], "expected_amount": 2400, "payment_method_id": card}
+    world.post(world.fan, f"subscriptions/{active['id']}/change", wish, expect=200)
+    world.settle()
+    world.clock.move_to(when(active) - LEAD + timedelta(seconds=1))
+    for task in (tasks.give_up_unpaid_renewals, tasks.renew_subscriptions):
+        world.run(task)
+        world.settle()
+    late = PaymentOrder.objects.get(cycle_number=2)
+    assert (late.billing_reason, late.status) == ("proration", "processing")
+
+    world.reconcile()
+    world.settle()
+    behave_as(card, "tok_ok")
+    world.clock.move_to(when(active) + timedelta(minutes=2))
+    clock_work(world)
+
+    renewed = world.subscription(active)
+    assert (renewed["status"], renewed["cycle_number"], renewed["price"]["amount"]) == ("active", 2, 1200)
+    late.refresh_from_db()
+    assert (late.status, kept_by(late.id)) == ("refunded", 0)
+    assert kept_by(PaymentOrder.objects.get(billing_reason="renewal").id) == 1200
 
 
 def test_a_trial_opens_at_once_and_is_paid_when_it_ends(world, post):
