@@ -84,7 +84,7 @@ def void_due() -> None:
 @shared_task
 def refund_due() -> None:
     """Bring to the gateway every refund that nobody is bringing."""
-    due = Refund.objects.due(timezone.now() - refunds.STALE_AFTER).order_by("created_at")
+    due = Refund.objects.due(timezone.now()).order_by("created_at")
     for refund_id in due.values_list("pk", flat=True)[:BATCH]:
         send_refund.delay(str(refund_id))
 

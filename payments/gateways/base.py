@@ -94,16 +94,35 @@ class Reversal:
 
 @dataclass(frozen=True, slots=True)
 class Refunded:
-    """The money is on its way back."""
+    """The money went back."""
 
     gateway_refund_id: str
 
 
 @dataclass(frozen=True, slots=True)
+class RefundPending:
+    """The gateway has taken the refund on, and the payer's bank has not decided."""
+
+    gateway_refund_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundFailed:
+    """The refund was taken on, perhaps called done, and the money came back from the payer's bank."""
+
+    gateway_refund_id: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefundRefused:
-    """The gateway will not give it back."""
+    """The gateway has not taken the refund on."""
 
     code: str
+
+
+RefundAnswer = Refunded | RefundPending | RefundFailed | RefundRefused
+CHARGE_DISPUTED = "charge_disputed"  # the code of a refusal that ends with the dispute
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +162,15 @@ class AboutDispute:
     gateway_dispute_id: str
 
 
-Subject = AboutPayment | AboutDispute
+@dataclass(frozen=True, slots=True)
+class AboutRefund:
+    """An event about the refund of this key."""
+
+    key: str
+    gateway_refund_id: str
+
+
+Subject = AboutPayment | AboutDispute | AboutRefund
 
 
 class Gateway(Protocol):
@@ -182,11 +209,14 @@ class Gateway(Protocol):
     def retrieve_dispute(self, gateway_dispute_id: str) -> DisputeFacts | None:
         """What is true of a dispute now; None when the gateway knows none of this id."""
 
+    def retrieve_refund(self, gateway_refund_id: str) -> RefundAnswer | None:
+        """What is true of a refund now; None when the gateway knows none of this id."""
+
     def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> WebhookNotice:
         """A webhook whose signature is right; raises BadSignatureError, StaleWebhookError, MalformedWebhookError."""
 
     def subject_of(self, event_type: str, payload: dict[str, Any]) -> Subject | None:
         """What a stored event is about; None when nothing follows from it."""
 
-    def refund(self, reversal: Reversal) -> Refunded | RefundRefused:
+    def refund(self, reversal: Reversal) -> RefundAnswer:
         """Give money back; idempotent by the reversal's key."""

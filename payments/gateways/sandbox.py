@@ -7,6 +7,7 @@
     tok_3ds_fail           the payer must confirm; then declined
     tok_timeout_then_ok    captured, but the answer is lost
     tok_timeout_then_fail  declined, but the answer is lost
+    tok_refund_waits       captured; a refund waits for the payer's bank, `decide_refund` says how it ends
     tok_dispute            captured, then contested by the cardholder; `decide_dispute` says how it ends
 
 Where SANDBOX_WEBHOOK_SECRETS names one, what happens to a charge or a dispute is also told by a signed webhook.
@@ -27,8 +28,10 @@ from django.db.models import Sum
 from uuid_utils.compat import uuid7
 
 from payments.gateways.base import (
+    CHARGE_DISPUTED,
     AboutDispute,
     AboutPayment,
+    AboutRefund,
     ActionRequired,
     Captured,
     Charge,
@@ -37,7 +40,10 @@ from payments.gateways.base import (
     GatewayUnavailableError,
     MethodDetails,
     Outcome,
+    RefundAnswer,
     Refunded,
+    RefundFailed,
+    RefundPending,
     RefundRefused,
     Reversal,
     Subject,
@@ -51,6 +57,7 @@ from payments.models.sandbox import SandboxCharge, SandboxDispute, SandboxRefund
 
 SIGNATURE_HEADER = "Sandbox-Signature"
 DELIVERY = "payments.tasks.deliver_sandbox_webhook"  # the network between the sandbox and us
+REFUND_PREFIX = "sandbox_refund_"
 Status = SandboxCharge.Status
 
 
@@ -63,6 +70,7 @@ class Behaviour:
     confirmed: Status = Status.CAPTURED
     answer_is_lost: bool = False
     is_disputed: bool = False
+    refunds: str = SandboxRefund.Status.SUCCEEDED
 
 
 BEHAVIOURS = {
@@ -71,6 +79,7 @@ BEHAVIOURS = {
     "tok_decline_hard": Behaviour(Status.DECLINED, "expired_card"),
     "tok_3ds": Behaviour(Status.REQUIRES_ACTION),
     "tok_3ds_fail": Behaviour(Status.REQUIRES_ACTION, confirmed=Status.DECLINED),
+    "tok_refund_waits": Behaviour(Status.CAPTURED, refunds=SandboxRefund.Status.PENDING),
     "tok_dispute": Behaviour(Status.CAPTURED, is_disputed=True),
     "tok_timeout_then_ok": Behaviour(Status.CAPTURED, answer_is_lost=True),
     "tok_timeout_then_fail": Behaviour(Status.DECLINED, "card_declined", answer_is_lost=True),
@@ -176,6 +185,16 @@ class SandboxGateway:
         SandboxDispute.objects.filter(pk=gateway_dispute_id).update(status=status)
         self.tell("dispute.updated", {"dispute": gateway_dispute_id})
 
+    def retrieve_refund(self, gateway_refund_id: str) -> RefundAnswer | None:
+        """What the books say."""
+        refund = SandboxRefund.objects.filter(pk=gateway_refund_id.removeprefix(REFUND_PREFIX)).first()
+        return answer_of(refund) if refund else None
+
+    def decide_refund(self, key: str, status: str) -> None:
+        """Let the payer's bank take a refund, or send it back."""
+        SandboxRefund.objects.filter(pk=key).update(status=status)
+        self.tell("refund.updated", {"refund": key})
+
     def tell(self, event_type: str, subject: dict[str, str]) -> None:
         """Send a signed webhook when what happened is committed, if there is a secret to sign with."""
         if not self.webhook_secrets:
@@ -196,27 +215,45 @@ class SandboxGateway:
         match payload.get("data"):
             case {"key": str(key)} if event_type.startswith("payment."):
                 return AboutPayment(key=key)
+            case {"refund": str(key)} if event_type.startswith("refund."):
+                return AboutRefund(key=key, gateway_refund_id=f"{REFUND_PREFIX}{key}")
             case {"dispute": str(dispute_id)} if event_type.startswith("dispute."):
                 return AboutDispute(gateway_dispute_id=dispute_id)
             case _:
                 return None
 
     @transaction.atomic
-    def refund(self, reversal: Reversal) -> Refunded | RefundRefused:
+    def refund(self, reversal: Reversal) -> RefundAnswer:
         """Give back at most what was captured, once per key."""
+        known = SandboxRefund.objects.filter(pk=reversal.key).first()
+        if known:
+            return answer_of(known)
         charge = (
             SandboxCharge.objects.select_for_update().filter(pk=reversal.charge_key, status=Status.CAPTURED).first()
         )
         if charge is None:
             return RefundRefused(code="charge_not_captured")
         if charge.disputes.exclude(status="won").exists():
-            return RefundRefused(code="charge_disputed")
-        if not charge.refunds.filter(pk=reversal.key).exists():
-            given = charge.refunds.aggregate(total=Sum("amount"))["total"] or 0
-            if given + reversal.amount > charge.amount:
-                return RefundRefused(code="more_than_captured")
-            SandboxRefund.objects.create(idempotency_key=reversal.key, charge=charge, amount=reversal.amount)
-        return Refunded(gateway_refund_id=f"sandbox_refund_{reversal.key}")
+            return RefundRefused(code=CHARGE_DISPUTED)
+        given = charge.refunds.exclude(status="failed").aggregate(total=Sum("amount"))["total"] or 0
+        if given + reversal.amount > charge.amount:
+            return RefundRefused(code="more_than_captured")
+        refund = SandboxRefund(idempotency_key=reversal.key, charge=charge, amount=reversal.amount)
+        refund.status = behaviour_of(charge.token).refunds
+        refund.save(force_insert=True)
+        return answer_of(refund)
+
+
+def answer_of(refund: SandboxRefund) -> RefundAnswer:
+    """The books' word on a refund as an answer."""
+    refund_id = f"{REFUND_PREFIX}{refund.pk}"
+    match refund.status:
+        case SandboxRefund.Status.SUCCEEDED:
+            return Refunded(gateway_refund_id=refund_id)
+        case SandboxRefund.Status.FAILED:
+            return RefundFailed(gateway_refund_id=refund_id, code="sent_back")
+        case _:
+            return RefundPending(gateway_refund_id=refund_id)
 
 
 def outcome_of(charge: SandboxCharge) -> Outcome:

@@ -20,6 +20,7 @@ from django.conf import settings
 from payments.gateways.base import (
     AboutDispute,
     AboutPayment,
+    AboutRefund,
     ActionRequired,
     Captured,
     Charge,
@@ -28,7 +29,10 @@ from payments.gateways.base import (
     GatewayUnavailableError,
     MethodDetails,
     Outcome,
+    RefundAnswer,
     Refunded,
+    RefundFailed,
+    RefundPending,
     RefundRefused,
     Reversal,
     StillProcessing,
@@ -229,7 +233,7 @@ class StripeGateway:
         found = answered(lambda: self.client.v1.payment_intents.search({"query": query, "expand": expand}))
         return next((intent for intent in found.data if key_of(intent) == key), None)
 
-    def refund(self, reversal: Reversal) -> Refunded | RefundRefused:
+    def refund(self, reversal: Reversal) -> RefundAnswer:
         """Refund the PaymentIntent once per key: one that was made and not heard of is found in its list."""
         made = answered(
             lambda: self.client.v1.refunds.list({"payment_intent": reversal.gateway_payment_id, "limit": 100})
@@ -249,9 +253,14 @@ class StripeGateway:
                 )
             except stripe.InvalidRequestError as error:
                 return RefundRefused(code=error.code or "invalid_request")
-        if refund.status in ("failed", "canceled"):
-            return RefundRefused(code=refund.failure_reason or refund.status)
-        return Refunded(gateway_refund_id=refund.id)
+        return answer_of(refund)
+
+    def retrieve_refund(self, gateway_refund_id: str) -> RefundAnswer | None:
+        """What is true of a refund now."""
+        try:
+            return answer_of(answered(lambda: self.client.v1.refunds.retrieve(gateway_refund_id)))
+        except stripe.InvalidRequestError:
+            return None
 
     def retrieve_dispute(self, gateway_dispute_id: str) -> DisputeFacts | None:
         """What is true of a dispute; None for an inquiry, which is none yet."""
@@ -279,12 +288,14 @@ class StripeGateway:
         return notice_of(raw)
 
     def subject_of(self, event_type: str, payload: dict[str, Any]) -> Subject | None:
-        """The charge or dispute that an event is about; one of another product on the account carries no key."""
+        """The charge, refund or dispute that an event is about; what another product on the account did has no key."""
         match payload.get("data"):
             case {
                 "object": {"object": "payment_intent", "id": str(intent_id), "metadata": {"tributary_key": str(key)}}
             }:
                 return AboutPayment(key=key, gateway_payment_id=intent_id)
+            case {"object": {"object": "refund", "id": str(refund_id), "metadata": {"tributary_key": str(key)}}}:
+                return AboutRefund(key=key, gateway_refund_id=refund_id)
             case {"object": {"object": "dispute", "id": str(dispute_id), "status": str(status)}}:
                 return None if status.startswith(INQUIRY) else AboutDispute(gateway_dispute_id=dispute_id)
             case _:
@@ -295,6 +306,18 @@ def key_of(thing: stripe.PaymentIntent | stripe.Refund) -> str | None:
     """Our key on something of Stripe's."""
     metadata = thing.metadata
     return metadata[KEY] if metadata is not None and KEY in metadata else None
+
+
+def answer_of(refund: stripe.Refund) -> RefundAnswer:
+    """A refund's state as an answer; even one that was called done may fail when the payer's bank sends it back."""
+    match refund.status:
+        case "succeeded":
+            return Refunded(gateway_refund_id=refund.id)
+        case "failed" | "canceled":
+            reason = getattr(refund, "failure_reason", None) or refund.status
+            return RefundFailed(gateway_refund_id=refund.id, code=reason)
+        case _:
+            return RefundPending(gateway_refund_id=refund.id)
 
 
 def outcome_of(intent: stripe.PaymentIntent) -> Outcome:

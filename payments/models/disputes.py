@@ -20,6 +20,10 @@ class DisputeQuerySet(models.QuerySet["Dispute"]):
         """Those that are not decided."""
         return self.filter(status__in=Dispute.OPEN)
 
+    def closed(self) -> Self:
+        """Those that are decided."""
+        return self.filter(status__in=Dispute.CLOSED)
+
     def held(self) -> Split:
         """Whose money is held, added up."""
         shares: dict[str, Any] = self.open().aggregate(

@@ -77,6 +77,7 @@ class LedgerTransaction(models.Model):
         CAPTURE = "capture", "paid"
         CLEARING = "clearing", "cleared"
         REFUND = "refund", "given back"
+        REFUND_FAILED = "refund_failed", "sent back by the payer's bank"
         DISPUTE_OPENED = "dispute_opened", "held for a dispute"
         DISPUTE_WON = "dispute_won", "dispute won"
         DISPUTE_LOST = "dispute_lost", "dispute lost"
@@ -97,7 +98,7 @@ class LedgerTransaction(models.Model):
             known("source_type", ["order", "refund", "dispute"], "ledger_source_type_is_known"),
             known(
                 "kind",
-                ["capture", "clearing", "refund", "dispute_opened", "dispute_won", "dispute_lost"],
+                ["capture", "clearing", "refund", "refund_failed", "dispute_opened", "dispute_won", "dispute_lost"],
                 "ledger_transaction_kind_is_known",
             ),
         ]

@@ -1,6 +1,6 @@
 """Money on its way back."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.db import models
@@ -16,9 +16,11 @@ from payments.models.orders import PaymentOrder
 class RefundQuerySet(models.QuerySet["Refund"]):
     """Questions about money on its way back."""
 
-    def due(self, before: datetime) -> Self:
-        """Refunds that nobody is bringing to the gateway."""
-        return self.filter(Q(lock_acquired_at=None) | Q(lock_acquired_at__lt=before), status="pending")
+    def due(self, now: datetime) -> Self:
+        """Refunds that nobody is bringing to the gateway, and those it took on so long ago that it is asked again."""
+        stale = Q(gateway_refund_id=None, lock_acquired_at__lt=now - Refund.STALE_AFTER)
+        taken_on = Q(gateway_refund_id__isnull=False, lock_acquired_at__lt=now - Refund.ASKED_AGAIN_AFTER)
+        return self.filter(Q(lock_acquired_at=None) | stale | taken_on, status="pending")
 
     def given(self) -> Split:
         """How those that were given back were shared out, added up."""
@@ -50,7 +52,7 @@ class Refund(models.Model):
         WAITING = "waiting", "until a dispute is decided"
         PENDING = "pending", "on its way"
         SUCCEEDED = "succeeded", "given back"
-        FAILED = "failed", "refused by the gateway"
+        FAILED = "failed", "refused by the gateway, or sent back by the payer's bank"
 
     class Reason(models.TextChoices):
         REQUESTED_BY_CUSTOMER = "requested_by_customer", "the customer asked"
@@ -66,6 +68,9 @@ class Refund(models.Model):
         STAFF = "staff", "staff"
         SYSTEM = "system", "the system"
         DISPUTE = "dispute", "a dispute"
+
+    STALE_AFTER = timedelta(seconds=60)
+    ASKED_AGAIN_AFTER = timedelta(hours=6)
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     order = models.ForeignKey(PaymentOrder, on_delete=models.PROTECT, related_name="refunds")

@@ -66,15 +66,22 @@ class SandboxDispute(models.Model):
 class SandboxRefund(models.Model):
     """What the sandbox gave back for one idempotency key."""
 
+    class Status(models.TextChoices):
+        PENDING = "pending", "waits for the payer's bank"
+        SUCCEEDED = "succeeded", "given back"
+        FAILED = "failed", "sent back by the payer's bank"
+
     idempotency_key = models.CharField(primary_key=True, max_length=60)
     charge = models.ForeignKey(SandboxCharge, on_delete=models.PROTECT, related_name="refunds")
     amount = models.BigIntegerField()
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.SUCCEEDED)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="a_sandbox_refund_is_positive"),
+            known("status", ["pending", "succeeded", "failed"], "sandbox_refund_status_is_known"),
         ]
 
     def __str__(self) -> str:

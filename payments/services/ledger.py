@@ -66,6 +66,25 @@ def book_refund(order: PaymentOrder, refund: Refund) -> LedgerTransaction:
     )
 
 
+def book_refund_failed(order: PaymentOrder, refund: Refund) -> LedgerTransaction:
+    """The payer's bank sent the money back: each part has again what the refund took of it."""
+    booked = LedgerEntry.objects.filter(transaction__source_id=refund.id, transaction__kind=Kind.REFUND)
+    return post(
+        order,
+        source=(Source.REFUND, refund.id),
+        kind=Kind.REFUND_FAILED,
+        at=timezone.now(),
+        lines=[
+            Line(
+                creator_account_of(order) if entry.account.owner_id else entry.account.kind,
+                -entry.amount,
+                entry.account.owner_id,
+            )
+            for entry in booked.select_related("account")
+        ],
+    )
+
+
 def book_dispute_opened(order: PaymentOrder, dispute: Dispute) -> None:
     """The creator's part of what is contested is held; a dispute that holds none of it moves nothing."""
     if dispute.creator_share:

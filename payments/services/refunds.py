@@ -21,17 +21,26 @@ from payments.exceptions import (
     UnknownPaymentError,
 )
 from payments.fees import share_out
-from payments.gateways.base import GatewayUnavailableError, Refunded, RefundRefused, Reversal
+from payments.gateways.base import (
+    CHARGE_DISPUTED,
+    GatewayUnavailableError,
+    RefundAnswer,
+    Refunded,
+    RefundFailed,
+    RefundPending,
+    RefundRefused,
+    Reversal,
+)
 from payments.gateways.registry import gateway_named
+from payments.models.disputes import Dispute
 from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.models.refunds import Refund
 from payments.services.background import REFUND, REFUND_DUE, soon
 from payments.services.balances import left_of, remaining_of, settled_status
-from payments.services.ledger import book_refund
+from payments.services.ledger import book_refund, book_refund_failed
 from payments.services.locking import lock_order
-from payments.services.sales import take_back
+from payments.services.sales import give_again, take_back
 
-STALE_AFTER = timedelta(seconds=60)
 SHARE_FIELDS = ["creator_share", "platform_share", "processor_share"]
 
 logger = logging.getLogger(__name__)
@@ -76,12 +85,19 @@ def refund_payment(
 
 @transaction.atomic
 def refund_on_request(*, payment_id: UUID, amount: int | None, reason: str) -> None:
-    """Do what another room asks: give a payment back once for this reason, at most what is left of it."""
+    """Do what another room asks: give a payment back once for this reason, at most what is left of it.
+
+    One that came too late to pay its cycle holds that cycle no longer: it may be asked for anew.
+    """
     if not PaymentOrder.objects.filter(pk=payment_id).exists():
         raise UnknownPaymentError(f"payment {payment_id} was not made here")
     order = lock_order(payment_id)
-    if order.is_captured:
-        give_back_rest(order, reason=reason, revoke_access=False, at_most=amount)
+    if not order.is_captured:
+        return
+    if reason == Refund.Reason.SUBSCRIPTION_NOT_PAYABLE:
+        order.captured_late = True
+        order.save(update_fields=["captured_late"])
+    give_back_rest(order, reason=reason, revoke_access=False, at_most=amount)
 
 
 def give_back_rest(order: PaymentOrder, *, reason: str, revoke_access: bool, at_most: int | None = None) -> None:
@@ -166,7 +182,7 @@ def go_on_with_refunds(order: PaymentOrder) -> None:
 def send_refund(*, refund_id: UUID) -> None:
     """Bring a promised refund to the gateway; its id is the key, so it happens once however often it is sent."""
     now = timezone.now()
-    taken = Refund.objects.due(now - STALE_AFTER).filter(pk=refund_id).update(lock_acquired_at=now)
+    taken = Refund.objects.due(now).filter(pk=refund_id).update(lock_acquired_at=now)
     if not taken:
         return
     refund = Refund.objects.select_related("order").get(pk=refund_id)
@@ -179,18 +195,28 @@ def send_refund(*, refund_id: UUID) -> None:
 
 
 @transaction.atomic
-def record_refund(*, refund_id: UUID, answer: Refunded | RefundRefused) -> Refund:
+def record_refund(*, refund_id: UUID, answer: RefundAnswer) -> Refund:
     """Write down the gateway's word on a refund; the same word twice counts once."""
     order = lock_order(Refund.objects.values_list("order_id", flat=True).get(pk=refund_id))
     refund = Refund.objects.select_for_update().get(pk=refund_id)
-    if refund.status != Refund.Status.PENDING:
-        return refund
+    match answer:
+        case Refunded() if refund.status == Refund.Status.PENDING:
+            give(order, refund, answer)
+        case RefundPending() if refund.status == Refund.Status.PENDING:
+            refund.gateway_refund_id = answer.gateway_refund_id
+            refund.save(update_fields=["gateway_refund_id"])
+        case RefundRefused() if refund.status == Refund.Status.PENDING:
+            refuse(order, refund, answer)
+        case RefundFailed() if refund.status == Refund.Status.PENDING:
+            fail(refund, code=answer.code)
+        case RefundFailed() if refund.status == Refund.Status.SUCCEEDED:
+            take_refund_back(order, refund, answer)
+    return refund
+
+
+def give(order: PaymentOrder, refund: Refund, answer: Refunded) -> None:
+    """The money went back: book it, and tell it."""
     refund.finished_at = timezone.now()
-    if isinstance(answer, RefundRefused):
-        logger.error("The gateway refused refund %s: %s", refund.id, answer.code)
-        refund.status, refund.refusal = Refund.Status.FAILED, answer.code
-        refund.save(update_fields=["status", "refusal", "finished_at"])
-        return refund
     refund.status, refund.gateway_refund_id = Refund.Status.SUCCEEDED, answer.gateway_refund_id
     share_refund(order, refund)
     refund.save(update_fields=["status", "gateway_refund_id", "finished_at", *SHARE_FIELDS])
@@ -201,7 +227,34 @@ def record_refund(*, refund_id: UUID, answer: Refunded | RefundRefused) -> Refun
     order.save(update_fields=["refunded_amount", "status", "sequence"])
     take_back(order, refund)
     publish(PaymentRefunded.of(refund, order=order, refunded_at=refund.finished_at))
-    return refund
+
+
+def refuse(order: PaymentOrder, refund: Refund, answer: RefundRefused) -> None:
+    """The gateway will not: while the bank decides a dispute that is for the bank, else for a person."""
+    decided = set(order.disputes.closed().values_list("status", flat=True))
+    if answer.code != CHARGE_DISPUTED or Dispute.Status.LOST in decided:
+        fail(refund, code=answer.code)
+    elif not decided or order.disputes.open().exists():
+        refund.status, refund.lock_acquired_at = Refund.Status.WAITING, None
+        refund.save(update_fields=["status", "lock_acquired_at"])
+    # Decided for us meanwhile: the sweeper asks again.
+
+
+def fail(refund: Refund, *, code: str) -> None:
+    """No money goes back by this refund; somebody has to look."""
+    logger.error("Refund %s came to nothing: %s", refund.id, code)
+    refund.status, refund.refusal, refund.finished_at = Refund.Status.FAILED, code, timezone.now()
+    refund.save(update_fields=["status", "refusal", "finished_at"])
+
+
+def take_refund_back(order: PaymentOrder, refund: Refund, answer: RefundFailed) -> None:
+    """The payer's bank sent the money back after it was told: correct the books, and leave the rest to a person."""
+    fail(refund, code=answer.code)
+    book_refund_failed(order, refund)
+    order.refunded_amount -= refund.amount
+    order.status = settled_status(order)
+    order.save(update_fields=["refunded_amount", "status"])
+    give_again(order)
 
 
 def share_refund(order: PaymentOrder, refund: Refund) -> None:

@@ -13,6 +13,12 @@ def end_sale(order: PaymentOrder, *, status: str) -> None:
         PostPurchase.objects.filter(order=order).update(status=status)
 
 
+def give_again(order: PaymentOrder) -> None:
+    """Let a tip stand whose refund came to nothing; access that was taken stays taken, until somebody gives it."""
+    if order.kind == PaymentOrder.Kind.TIP:
+        Tip.objects.filter(order=order, status="refunded").update(status=Sale.Status.COMPLETED)
+
+
 def take_back(order: PaymentOrder, refund: Refund) -> None:
     """Take from the sale what its refund says: a tip with its last unit, a bought post only with `revoke_access`."""
     if order.kind == PaymentOrder.Kind.TIP and order.refunded_amount == order.amount:

@@ -22,6 +22,8 @@ booked AS (
 """
 CAPTURED = "('succeeded', 'partially_refunded', 'refunded', 'disputed', 'reversed')"
 
+SENT_BACK = "(refund.status = 'failed' AND refund.creator_share IS NOT NULL)"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -52,6 +54,38 @@ def is_otherwise(movement: str, expected: str) -> str:
     """  # noqa: S608 - put together from the constants of this file
 
 
+def refunds_are_otherwise(movement: str, *, which: str, sign: str) -> str:
+    """The query for the first refund, of those that went this far, whose entries are not as it was shared out."""
+    return f"""
+        WITH refunds AS (
+            SELECT refund.id, {sign}refund.amount AS amount, {sign}refund.creator_share AS creator_share,
+                   o.payee_id, o.currency
+            FROM payments_refund refund JOIN payments_paymentorder o ON o.id = refund.order_id
+            WHERE {which} AND refund.source <> 'dispute'
+        ), booked AS (
+            SELECT t.source_id,
+                   sum(entry.amount) FILTER (WHERE account.kind = 'payer_clearing') AS to_payer,
+                   coalesce(sum(entry.amount) FILTER (WHERE account.owner_id IS NOT NULL), 0) AS from_creator,
+                   bool_and(account.owner_id IS NULL OR account.owner_id = o.payee_id) AS is_theirs,
+                   bool_and(account.currency = o.currency) AS is_one_currency
+            FROM payments_ledgertransaction t
+            JOIN payments_paymentorder o ON o.id = t.order_id
+            JOIN payments_ledgerentry entry ON entry.transaction_id = t.id
+            JOIN payments_ledgeraccount account ON account.id = entry.account_id
+            WHERE t.kind = '{movement}' GROUP BY t.id
+        )
+        SELECT coalesce(refunds.id, booked.source_id),
+               format('%s back and %s of it the creator''s, but the entries say %s and %s',
+                      coalesce(refunds.amount, 0), coalesce(refunds.creator_share, 0),
+                      coalesce(booked.to_payer, 0), -coalesce(booked.from_creator, 0))
+        FROM refunds FULL JOIN booked ON booked.source_id = refunds.id
+        WHERE refunds.amount IS DISTINCT FROM booked.to_payer
+            OR -refunds.creator_share IS DISTINCT FROM booked.from_creator
+            OR NOT booked.is_theirs OR NOT booked.is_one_currency
+        ORDER BY 1 LIMIT 1
+    """  # noqa: S608 - put together from the constants of this file
+
+
 RULES: Mapping[str, str] = {
     "a transaction sums to zero in each currency": """
         SELECT entry.transaction_id, format('%s %s too much', sum(entry.amount), account.currency)
@@ -76,33 +110,12 @@ RULES: Mapping[str, str] = {
         ) AS line (account, owner_id, currency, amount) WHERE o.status IN {CAPTURED}
         """,  # noqa: S608 - a constant of this file
     ),
-    "what was given back is booked as it was shared out": """
-        WITH refunds AS (
-            SELECT refund.id, refund.amount, refund.creator_share, o.payee_id, o.currency
-            FROM payments_refund refund JOIN payments_paymentorder o ON o.id = refund.order_id
-            WHERE refund.status = 'succeeded' AND refund.source <> 'dispute'
-        ), booked AS (
-            SELECT t.source_id,
-                   sum(entry.amount) FILTER (WHERE account.kind = 'payer_clearing') AS to_payer,
-                   coalesce(sum(entry.amount) FILTER (WHERE account.owner_id IS NOT NULL), 0) AS from_creator,
-                   bool_and(account.owner_id IS NULL OR account.owner_id = o.payee_id) AS is_theirs,
-                   bool_and(account.currency = o.currency) AS is_one_currency
-            FROM payments_ledgertransaction t
-            JOIN payments_paymentorder o ON o.id = t.order_id
-            JOIN payments_ledgerentry entry ON entry.transaction_id = t.id
-            JOIN payments_ledgeraccount account ON account.id = entry.account_id
-            WHERE t.kind = 'refund' GROUP BY t.id
-        )
-        SELECT coalesce(refunds.id, booked.source_id),
-               format('%s back and %s of it the creator''s, but the entries say %s and %s',
-                      coalesce(refunds.amount, 0), coalesce(refunds.creator_share, 0),
-                      coalesce(booked.to_payer, 0), -coalesce(booked.from_creator, 0))
-        FROM refunds FULL JOIN booked ON booked.source_id = refunds.id
-        WHERE refunds.amount IS DISTINCT FROM booked.to_payer
-            OR -refunds.creator_share IS DISTINCT FROM booked.from_creator
-            OR NOT booked.is_theirs OR NOT booked.is_one_currency
-        ORDER BY 1 LIMIT 1
-    """,
+    "what was given back is booked as it was shared out": refunds_are_otherwise(
+        "refund", which=f"(refund.status = 'succeeded' OR {SENT_BACK})", sign="+"
+    ),
+    "what was sent back is booked as it had been given": refunds_are_otherwise(
+        "refund_failed", which=SENT_BACK, sign="-"
+    ),
     "what is disputed is booked as it was held": """
         WITH expected AS (
             SELECT id AS source_id, movement.* FROM payments_dispute dispute CROSS JOIN LATERAL (VALUES

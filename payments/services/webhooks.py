@@ -14,13 +14,15 @@ from django.db.models import F
 from django.utils import timezone
 
 from payments.exceptions import LivemodeMismatchError, UnknownPaymentError, WebhookOffError
-from payments.gateways.base import AboutDispute, AboutPayment, ActionRequired, Gateway
+from payments.gateways.base import AboutDispute, AboutPayment, AboutRefund, ActionRequired, Gateway
 from payments.gateways.registry import gateway_named
 from payments.models.orders import PaymentAttempt
+from payments.models.refunds import Refund
 from payments.models.webhooks import GatewayEvent
 from payments.services.background import HANDLE, soon
 from payments.services.disputes import follow_dispute
 from payments.services.outcomes import record_outcome
+from payments.services.refunds import record_refund
 
 ATTEMPTS = 20  # with the delays below, some three days: as long as gateways send again
 FIRST_DELAY = timedelta(seconds=30)
@@ -125,6 +127,11 @@ def act_on(event: GatewayEvent) -> None:
             if facts is None:
                 raise UnknownPaymentError(f"{event.gateway} does not know the dispute {dispute_id}")
             follow_dispute(order_id=attempt_of(event, key=facts.charge_key).order_id, facts=facts)
+        case AboutRefund(key=key, gateway_refund_id=refund_id):
+            answer = gateway.retrieve_refund(refund_id)
+            if answer is None:
+                raise UnknownPaymentError(f"{event.gateway} does not know the refund {refund_id}")
+            record_refund(refund_id=refund_of(event, key=key).id, answer=answer)
         case None:
             logger.info("Nothing follows from %s", event)
 
@@ -135,6 +142,17 @@ def attempt_of(event: GatewayEvent, *, key: str) -> PaymentAttempt:
     if attempt is None:
         raise UnknownPaymentError(f"No attempt has the key {key!r} at {event.gateway}")
     return attempt
+
+
+def refund_of(event: GatewayEvent, *, key: str) -> Refund:
+    """Our refund of this key at the gateway that tells of it; raises UnknownPaymentError."""
+    try:
+        refund = Refund.objects.filter(pk=UUID(key), order__gateway=event.gateway).first()
+    except ValueError:
+        refund = None
+    if refund is None:
+        raise UnknownPaymentError(f"No refund has the key {key!r} at {event.gateway}")
+    return refund
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from eventbus.testing import deliver, published
 from payments import tasks
 from payments.events import PaymentRefunded, RefundReason, RefundSource
 from payments.exceptions import DisputedError, GatewayMismatchError, InvalidTransitionError
-from payments.gateways.base import DisputeFacts
+from payments.gateways.base import DisputeFacts, RefundRefused
 from payments.gateways.sandbox import SandboxGateway
 from payments.models.disputes import Dispute
 from payments.models.ledger import LedgerEntry, LedgerTransaction
@@ -21,7 +21,7 @@ from payments.models.refunds import Refund
 from payments.models.sandbox import SandboxDispute
 from payments.selectors import earnings_of
 from payments.services.disputes import follow_dispute
-from payments.services.refunds import refund_on_request, refund_payment
+from payments.services.refunds import record_refund, refund_on_request, refund_payment
 from payments.services.verification import first_fault
 from tests.payments.factories import PostStory, SubscriptionStory, make_offer, make_purchase, make_tip, use_token
 
@@ -200,6 +200,37 @@ def test_a_refund_that_waited_is_made_when_the_dispute_is_won(disputed_and_delet
     order.refresh_from_db()
     assert (Refund.objects.get().status, order.status, order.refunded_amount) == ("succeeded", "refunded", order.amount)
     assert first_fault() is None
+
+
+@pytest.fixture
+def refused(purchase, background):
+    """A refund that the gateway refuses because of a dispute that nobody here has heard of."""
+    with background():
+        refund_payment(order_id=purchase.order_id, amount=None, reason="other", revoke_access=None, source="staff")
+    return Refund.objects.get()
+
+
+def test_a_refund_refused_for_a_dispute_not_heard_of_waits_for_the_bank_too(purchase, refused, background):
+    assert (refused.status, refused.finished_at, published(PaymentRefunded)) == ("waiting", None, [])
+    follow(purchase.order)
+    SandboxDispute.objects.update(status="won")
+
+    with background():
+        follow(purchase.order, "won")
+
+    refused.refresh_from_db()
+    assert (refused.status, purchase.order.refunded_amount) == ("succeeded", 0)
+    purchase.order.refresh_from_db()
+    assert (purchase.order.status, purchase.order.refunded_amount) == ("refunded", 900)
+
+
+def test_an_old_refusal_that_comes_after_the_bank_has_decided_is_asked_again_or_ends(purchase, refused):
+    contested = RefundRefused(code="charge_disputed")
+    for verdict, expected in (("won", "pending"), ("lost", "failed")):
+        Refund.objects.update(status="pending")
+        follow(purchase.order, verdict, gateway_dispute_id=verdict)
+
+        assert record_refund(refund_id=refused.id, answer=contested).status == expected
 
 
 def test_what_a_lost_part_leaves_is_given_back(fan, creator, method, background):

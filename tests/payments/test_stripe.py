@@ -23,6 +23,8 @@ from payments.gateways.base import (
     DisputeFacts,
     GatewayUnavailableError,
     Refunded,
+    RefundFailed,
+    RefundPending,
     RefundRefused,
     Reversal,
     StillProcessing,
@@ -330,14 +332,31 @@ def test_a_refund_whose_answer_was_lost_is_found():
     ("answer", "code"),
     [
         (("post refunds", 400, {"error": {**INVALID["error"], "code": "charge_disputed"}}), "charge_disputed"),
-        (
-            ("post refunds", 200, refund_body(status="failed", failure_reason="expired_or_canceled_card")),
-            "expired_or_canceled_card",
-        ),
     ],
 )
 def test_a_refund_that_stripe_refuses(answer, code):
     assert gateway(listed(), answer).refund(REVERSAL) == RefundRefused(code)
+
+
+REFUND_STATUSES = [
+    ("succeeded", None, Refunded("re_1")),
+    ("pending", None, RefundPending("re_1")),
+    ("requires_action", None, RefundPending("re_1")),
+    ("failed", "expired_or_canceled_card", RefundFailed("re_1", "expired_or_canceled_card")),
+    ("canceled", None, RefundFailed("re_1", "canceled")),
+]
+
+
+@pytest.mark.parametrize(("status", "reason", "answer"), REFUND_STATUSES)
+def test_a_refund_is_told_in_our_words(status, reason, answer):
+    body = refund_body(status=status, failure_reason=reason)
+
+    assert gateway(listed(), ("post refunds", 200, body)).refund(REVERSAL) == answer
+    assert gateway(("get refunds/re_1", 200, body)).retrieve_refund("re_1") == answer
+
+
+def test_a_refund_that_stripe_does_not_know_is_none():
+    assert gateway(("get refunds/re_1", 404, INVALID)).retrieve_refund("re_1") is None
 
 
 def dispute_body(status="needs_response", **fields):
@@ -437,8 +456,8 @@ def test_our_signatures_are_stripes():
     assert stripe.WebhookSignature.verify_header(raw.decode(), ours, SECRET, tolerance=300)
 
 
-@pytest.fixture
-def asked(monkeypatch):
+@pytest.fixture(name="asked")
+def asked_fixture(monkeypatch):
     """Stripe as a list of answers, for the whole platform."""
     answers = []
     http = Scripted()
@@ -447,8 +466,8 @@ def asked(monkeypatch):
     return answers
 
 
-@pytest.fixture
-def order(fan, creator, settings, asked):
+@pytest.fixture(name="order")
+def order_fixture(fan, creator, settings, asked):
     """A tip at Stripe whose answer has not come."""
     settings.PAYMENT_GATEWAY = "stripe"
     asked.append(("get payment_methods", 200, method_body(customer="cus_1")))
@@ -529,6 +548,7 @@ def test_each_event_of_a_dispute_is_fetched_and_recorded(order, asked, backgroun
 @pytest.mark.parametrize(
     ("event_type", "subject"),
     [
+        ("refund.updated", refund_body(metadata={})),
         ("payment_intent.succeeded", intent("succeeded", metadata={})),
         ("charge.dispute.created", dispute_body("warning_needs_response")),
         ("customer.created", {"id": "cus_1", "object": "customer"}),

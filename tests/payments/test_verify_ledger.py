@@ -6,11 +6,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from payments.gateways.base import RefundFailed
 from payments.models.disputes import Dispute
 from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
-from payments.services.refunds import refund_payment
+from payments.services.refunds import record_refund, refund_payment
 from payments.services.verification import RULES, first_fault
 from tests.payments.factories import make_tip
 
@@ -104,6 +105,16 @@ def test_a_refund_that_was_never_booked_is_found(books, tampering):
     LedgerTransaction.objects.filter(source_id=refund.id).delete()
 
     assert found() == ("what was given back is booked as it was shared out", str(refund.id))
+
+
+def test_a_refund_that_was_sent_back_and_not_booked_so_is_found(books, tampering):
+    refund = Refund.objects.get()
+    record_refund(refund_id=refund.id, answer=RefundFailed(gateway_refund_id="r1", code="sent_back"))
+    assert first_fault() is None
+    LedgerEntry.objects.filter(transaction__kind="refund_failed").delete()
+    LedgerTransaction.objects.filter(kind="refund_failed").delete()
+
+    assert found() == ("what was sent back is booked as it had been given", str(refund.id))
 
 
 def test_a_refund_booked_to_the_wrong_share_is_found(books, tampering):
