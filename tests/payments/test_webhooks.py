@@ -275,7 +275,7 @@ def test_a_dispute_is_told_fetched_and_held_and_lost(fan, creator, method, backg
     assert GatewayEvent.objects.filter(handled_at=None).count() == 0
 
 
-def test_an_event_before_its_order_waits_and_is_handled_then(fan, creator, method, background):
+def test_h24_an_event_before_its_order_waits_and_is_handled_then(fan, creator, method, background):
     tip = make_tip(fan, creator, method)
     with background():
         knock(body_of(data={"key": f"{tip.order_id}:1"}))
