@@ -3,13 +3,16 @@
 The record is inserted in a transaction of its own, so a second request sees it at once; the work and the answer are
 committed together, so there is never one without the other. A refusal that is *raised* leaves nothing behind and may be
 tried again with the same key; a response that is *returned* is kept, whatever its status.
+
+Work that waits for somebody else, a store for instance, comes first: under the key, and outside the transaction.
 """
 
 import hashlib
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
@@ -32,6 +35,8 @@ from api.models import IdempotencyRecord
 
 Arguments = ParamSpec("Arguments")
 Handler = Callable[Concatenate[Any, Request, Arguments], Response]
+Preparation = Callable[[Request], AbstractContextManager[Any]]
+PreparedHandler = Callable[[Any, Request, Any], Response]
 
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotent-Replayed"
@@ -45,21 +50,49 @@ def idempotent(method: Handler[Arguments]) -> Handler[Arguments]:
     """Make a view's handler (`post`, `create`, an action) answer once per Idempotency-Key, inside one transaction."""
 
     @wraps(method)
-    def once(self: Any, request: Request, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Response:
-        record = claim(request)
-        if record.state == IdempotencyRecord.State.DONE:
-            return replayed(record)
-        try:
-            with transaction.atomic():
-                response = method(self, request, *args, **kwargs)
-                store(record, response)
-        except BaseException:
-            IdempotencyRecord.objects.held(record).delete()
-            raise
-        return response
+    def handler(self: Any, request: Request, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Response:
+        return answer_once(request, nothing, lambda _: method(self, request, *args, **kwargs))
 
-    once.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema
-    return cast(Handler[Arguments], once)
+    handler.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema
+    return cast(Handler[Arguments], handler)
+
+
+def idempotent_after(prepare: Preparation) -> Callable[[PreparedHandler], Callable[..., Response]]:
+    """Like `idempotent`, with slow work before the transaction; the handler is given what it yields.
+
+    `prepare` is a context manager. It sees the error when the answer does not come about, and takes its work back.
+    """
+
+    def decorated(method: PreparedHandler) -> Callable[..., Response]:
+        @wraps(method)
+        def handler(self: Any, request: Request) -> Response:
+            return answer_once(request, prepare, lambda prepared: method(self, request, prepared))
+
+        handler.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema
+        return handler
+
+    return decorated
+
+
+@contextmanager
+def nothing(request: Request) -> Iterator[None]:
+    """No preparation."""
+    yield
+
+
+def answer_once(request: Request, prepare: Preparation, work: Callable[[Any], Response]) -> Response:
+    """The kept answer to this request's key, or that of the work, kept with it."""
+    record = claim(request)
+    if record.state == IdempotencyRecord.State.DONE:
+        return replayed(record)
+    try:
+        with prepare(request) as prepared, transaction.atomic():
+            response = work(prepared)
+            store(record, response)
+    except BaseException:
+        IdempotencyRecord.objects.held(record).delete()
+        raise
+    return response
 
 
 def claim(request: Request) -> IdempotencyRecord:

@@ -127,6 +127,11 @@ def upload_lifetime() -> timedelta:
     return timedelta(seconds=int(getattr(settings, "MEDIA_UPLOAD_SECONDS", 3600)))
 
 
+def part_bytes() -> int:
+    """MEDIA_PART_BYTES: a larger announced file comes in parts of this size; 5 MB at least in a bucket."""
+    return int(getattr(settings, "MEDIA_PART_BYTES", 16 * MEGABYTE))
+
+
 def upload_patience() -> timedelta:
     """MEDIA_UPLOAD_PATIENCE_SECONDS: how long an announced file may wait to be completed."""
     return timedelta(seconds=int(getattr(settings, "MEDIA_UPLOAD_PATIENCE_SECONDS", 86_400)))

@@ -8,6 +8,8 @@ DomainError
 ├── NotUploadedError       409  the announced file has not been brought
 ├── SizeMismatchError      409  more bytes were brought than announced
 ├── ChecksumMismatchError  409  other bytes were brought than announced
+├── PartsMissingError      409  some parts of the announced file have not been brought
+├── PartMismatchError      409  another part is in the store than the client names
 ├── AlreadyUploadedError   409  the file has been brought: there is no upload to give up
 ├── UploadBusyError        409  another request checks the file just now
 ├── UploadExpiredError     410  the announced file was not brought in time, or given up
@@ -84,6 +86,20 @@ class ChecksumMismatchError(DomainError):
 
     code = "checksum_mismatch"
     title = "The file's SHA-256 is not the announced one; upload it again"
+
+
+class PartsMissingError(DomainError):
+    """Some parts of the announced file have not been brought."""
+
+    code = "parts_missing"
+    title = "Parts of the file are missing; ask for the upload to see which, and upload them"
+
+
+class PartMismatchError(DomainError):
+    """Another part is in the store than the client names."""
+
+    code = "part_mismatch"
+    title = "A part is not the one that was named; ask for the upload, and upload that part again"
 
 
 class AlreadyUploadedError(DomainError):

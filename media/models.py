@@ -116,6 +116,9 @@ class MediaAsset(models.Model):
     scan_verdict = models.CharField(max_length=10, choices=ScanVerdict.choices, default=ScanVerdict.NONE)
     progress = models.PositiveSmallIntegerField(default=0)
     upload_expires_at = models.DateTimeField(null=True)
+    part_bytes = models.PositiveIntegerField(null=True, help_text="Of all parts but the last, if it comes in parts.")
+    multipart_id = models.CharField(max_length=1024, blank=True, help_text="The store's id of the upload in parts.")
+    upload_refusal = models.CharField(max_length=40, null=True, help_text="Why it was not taken in when last brought.")
     upload_checked_until = models.DateTimeField(null=True, help_text="Somebody checks what was brought.")
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True)
@@ -150,6 +153,8 @@ class MediaAsset(models.Model):
         "sha256",
         "upload_expires_at",
         "upload_checked_until",
+        "multipart_id",
+        "upload_refusal",
         "collect_after",
         "updated_at",
     ]
@@ -193,6 +198,10 @@ class MediaAsset(models.Model):
                 condition=Q(status="pending_upload", upload_expires_at__isnull=False)
                 | (~Q(status="pending_upload") & Q(upload_expires_at__isnull=True, upload_checked_until__isnull=True)),
                 name="only_a_pending_upload_runs_out",
+            ),
+            models.CheckConstraint(
+                condition=Q(multipart_id="") | Q(status="pending_upload", part_bytes__gt=0),
+                name="only_a_pending_upload_has_parts",
             ),
             models.CheckConstraint(
                 condition=Q(sha256__isnull=False) | Q(status__in=("pending_upload", "expired")),

@@ -10,14 +10,19 @@ from botocore.client import Config
 from botocore.exceptions import ClientError
 from django.core.files import File
 
+from media.parts import StoredPart
+
 COPY_BUFFER = 8 * 1024 * 1024  # what is read from the service stays in memory up to here, then goes to a temporary file
-MISSING = ("404", "NoSuchKey", "NotFound")
+MISSING = ("404", "NoSuchKey", "NotFound", "NoSuchUpload")
+MEGABYTE = 1024 * 1024
 # A service that hangs may hold up a request for so long, and no longer.
 CONFIG = Config(signature_version="s3v4", connect_timeout=5, read_timeout=30, retries={"max_attempts": 3})
 
 
 class S3Store:
     """What `media.storage` asks of a store, by boto3."""
+
+    least_part_bytes = 5 * MEGABYTE  # the services refuse smaller ones, but for the last
 
     def __init__(self, *, bucket: str, endpoint: str | None, region: str) -> None:
         self.bucket = bucket
@@ -61,7 +66,9 @@ class S3Store:
         self.client.delete_object(Bucket=self.bucket, Key=key)
 
     def remove_folder(self, folder: str) -> None:
-        """Remove every object whose key begins with the folder."""
+        """Remove every object whose key begins with the folder, and the parts of those that were never joined."""
+        for upload in self.unfinished(f"{folder}/"):
+            self.drop_parts(upload["Key"], upload["UploadId"])
         for entry in self.entries(f"{folder}/"):
             self.remove(entry["Key"])
 
@@ -82,6 +89,61 @@ class S3Store:
         """What the bucket holds under the prefix, sorted by key, page by page."""
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
             yield from page.get("Contents", [])
+
+    def open_parts(self, key: str) -> str:
+        """Begin an object that comes in parts; its upload's id."""
+        return str(self.client.create_multipart_upload(Bucket=self.bucket, Key=key)["UploadId"])
+
+    def address_of_part(self, key: str, upload_id: str, *, number: int, size_bytes: int, ttl: timedelta) -> str:
+        """A signed address that takes this part only, with exactly this size."""
+        part = {"Key": key, "UploadId": upload_id, "PartNumber": number, "ContentLength": size_bytes}
+        return str(
+            self.client.generate_presigned_url(
+                "upload_part", Params={"Bucket": self.bucket, **part}, ExpiresIn=int(ttl.total_seconds())
+            )
+        )
+
+    def parts_of(self, key: str, upload_id: str) -> list[StoredPart]:
+        """The parts that have come, by number; raises FileNotFoundError when the upload is joined or dropped."""
+        pages = self.client.get_paginator("list_parts").paginate(Bucket=self.bucket, Key=key, UploadId=upload_id)
+        try:
+            return [
+                StoredPart(part["PartNumber"], part["Size"], part["ETag"].strip('"'))
+                for page in pages
+                for part in page.get("Parts", [])
+            ]
+        except ClientError as error:
+            raise missing_or(error, key) from error
+
+    def join_parts(self, key: str, upload_id: str, parts: list[StoredPart]) -> None:
+        """Make the object of its parts, inside the service; raises FileNotFoundError when the upload is over."""
+        named = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+        try:
+            self.client.complete_multipart_upload(
+                Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": named}
+            )
+        except ClientError as error:
+            raise missing_or(error, key) from error
+
+    def drop_parts(self, key: str, upload_id: str) -> None:
+        """Give the upload up with what has come of it; again is no error."""
+        try:
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+        except ClientError as error:
+            if code_of(error) not in MISSING:
+                raise
+
+    def unfinished_older_than(self, age: timedelta, *, now: datetime) -> Iterator[tuple[str, str]]:
+        """The key and id of each upload in parts that began longer ago than this and is not over."""
+        for upload in self.unfinished(""):
+            if upload["Initiated"] < now - age:
+                yield upload["Key"], upload["UploadId"]
+
+    def unfinished(self, prefix: str) -> Iterator[Any]:
+        """The uploads in parts under the prefix that are not over, page by page."""
+        pages = self.client.get_paginator("list_multipart_uploads")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+            yield from page.get("Uploads", [])
 
     def form_for(self, key: str, *, size_bytes: int, ttl: timedelta) -> tuple[str, dict[str, str]]:
         """Where a browser posts a file of at most this size, and the signed fields before it."""

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from api.serializers import ClosedSerializer
 from media.models import MediaAsset, MediaVariant
+from media.parts import MOST_PARTS
 
 
 class UploadInput(ClosedSerializer):
@@ -37,13 +38,53 @@ class IncomingFile(ClosedSerializer):
     file = serializers.FileField(allow_empty_file=True)
 
 
-class UploadFormOutput(serializers.Serializer[Any]):
-    """How to bring the file: post these fields, and after them the bytes as `file`, as multipart/form-data."""
+class PartOutput(serializers.Serializer[Any]):
+    """One part: put its bytes to the address. `etag` names what has come of it, null when nothing has."""
 
-    method = serializers.CharField()
+    number = serializers.IntegerField()
+    size = serializers.IntegerField(source="size_bytes", help_text="In bytes; neither more nor fewer are taken.")
     url = serializers.CharField()
-    fields = serializers.DictField(child=serializers.CharField())  # type: ignore[assignment]  # the wire's name
+    etag = serializers.CharField(allow_null=True)
+
+
+class UploadTargetOutput(serializers.Serializer[Any]):
+    """How to bring the file.
+
+    `POST`: post `fields`, and after them the bytes as `file`, to `url` as multipart/form-data. `PUT`: put each part of
+    `parts` to its own address, in any order, several at once; one that failed again.
+    """
+
+    method = serializers.ChoiceField(choices=["POST", "PUT"])
+    url = serializers.CharField(allow_null=True)
+    fields = serializers.DictField(child=serializers.CharField(), allow_null=True)  # type: ignore[assignment]  # the wire's name
+    parts = PartOutput(many=True)
+    received_bytes = serializers.IntegerField()
     expires_at = serializers.DateTimeField()
+
+
+class NamedPart(ClosedSerializer):
+    """A part as its uploader knows it."""
+
+    number = serializers.IntegerField(min_value=1, max_value=MOST_PARTS)
+    etag = serializers.CharField(max_length=100, help_text="As the answer to the part's upload named it.")
+
+
+class UploadCompletion(ClosedSerializer):
+    """The end of an upload."""
+
+    parts = serializers.ListField(
+        child=NamedPart(),
+        required=False,
+        max_length=MOST_PARTS,
+        help_text="If given: all parts of the file; a part in the store with another tag is refused.",
+    )
+
+    def validate_parts(self, value: list[dict[str, Any]]) -> dict[int, str]:
+        """The tags by the parts' numbers, as a store writes them or without their quotes."""
+        tags = {part["number"]: part["etag"].strip('"') for part in value}
+        if len(tags) < len(value):
+            raise serializers.ValidationError("A part is named twice.")
+        return tags
 
 
 class AnnouncedOutput(serializers.Serializer[Any]):
@@ -51,7 +92,7 @@ class AnnouncedOutput(serializers.Serializer[Any]):
 
     id = serializers.UUIDField()
     status = serializers.CharField()
-    upload = UploadFormOutput()
+    upload = UploadTargetOutput()
 
 
 class VariantQuery(ClosedSerializer):
@@ -89,6 +130,7 @@ class MediaOutput(serializers.ModelSerializer[MediaAsset]):
             "height",
             "duration_ms",
             "upload_expires_at",
+            "upload_refusal",
             "variants",
             "created_at",
         ]

@@ -1,6 +1,7 @@
 """Where the bytes are: private, addressed by keys that only this room makes, never by anything a user wrote.
 
     {yyyy}/{mm}/{media id}/incoming    what a direct upload brings, until it is checked
+    {yyyy}/{mm}/{media id}/incoming.parts/{upload id}/{number}    on disk only; a bucket keeps parts out of sight
     {yyyy}/{mm}/{media id}/original
     {yyyy}/{mm}/{media id}/variants/{name}
 
@@ -8,28 +9,35 @@ A file appears under its key whole and durably, or not at all. The store is MEDI
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, NoReturn
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 
+from media.parts import JoinedFiles, StoredPart
 from media.s3 import S3Store
 
 INCOMING = "incoming"
 ORIGINAL = "original"
 UNFINISHED = ".unfinished-"
+PARTS = ".parts"
+CLOSED = ".closed"
 
 
 class PrivateStorage(FileSystemStorage):
     """Django's file storage under MEDIA_ROOT: readable by us alone, atomic, durable, without addresses."""
+
+    least_part_bytes = 1
 
     def __init__(self) -> None:
         super().__init__(file_permissions_mode=0o600, directory_permissions_mode=0o700, allow_overwrite=True)
@@ -88,6 +96,59 @@ class PrivateStorage(FileSystemStorage):
         for name in folders:
             self.remove_folder(f"{folder}/{name}")
         self.delete(folder)
+
+    def open_parts(self, key: str) -> str:
+        """Begin a file that comes in parts; its upload's id."""
+        upload_id = uuid4().hex
+        make_folder(Path(self.path(parts_folder(key, upload_id))))
+        return upload_id
+
+    def keep_part(self, key: str, upload_id: str, number: int, content: "File[Any]") -> str:
+        """Put one part, instead of an earlier one of its number; its tag. FileNotFoundError when the upload is over."""
+        name = f"{parts_folder(key, upload_id)}/{number:05}"
+        path = Path(self.path(name))
+        if not path.parent.is_dir():
+            raise FileNotFoundError(name)
+        self._save(name, content)
+        return tag_of(path)
+
+    def parts_of(self, key: str, upload_id: str) -> list[StoredPart]:
+        """The parts that have come, by number; raises FileNotFoundError when the upload is joined or dropped."""
+        folder = Path(self.path(parts_folder(key, upload_id)))
+        closed = folder.with_name(folder.name + CLOSED)
+        paths = sorted((closed if closed.is_dir() else folder).iterdir())
+        return [
+            StoredPart(int(path.name), path.stat().st_size, tag_of(path))
+            for path in paths
+            if not path.name.startswith(UNFINISHED)
+        ]
+
+    def join_parts(self, key: str, upload_id: str, parts: list[StoredPart]) -> None:
+        """Make the file of its parts. The folder is renamed first: what a slow request still writes goes nowhere."""
+        folder = parts_folder(key, upload_id)
+        closed = folder + CLOSED
+        if not Path(self.path(closed)).is_dir():
+            Path(self.path(folder)).replace(self.path(closed))
+        self.save(key, JoinedFiles([Path(self.path(f"{closed}/{part.number:05}")) for part in parts]))
+        self.drop_parts(key, upload_id)
+
+    def drop_parts(self, key: str, upload_id: str) -> None:
+        """Give the upload up with what has come of it; again is no error."""
+        folder = Path(self.path(parts_folder(key, upload_id)))
+        closed = folder.with_name(folder.name + CLOSED)
+        if folder.is_dir():
+            folder.replace(closed)
+        shutil.rmtree(closed, ignore_errors=True)
+        with suppress(OSError):  # another upload of this key is open, or nothing is there
+            folder.parent.rmdir()
+
+    def unfinished_older_than(self, age: timedelta, *, now: datetime) -> Iterator[tuple[str, str]]:
+        """The key and id of each upload in parts that began longer ago than this and is not over."""
+        root = Path(self.location)
+        for folder in sorted(root.glob(f"*/*/*/{INCOMING}{PARTS}/*")):
+            if self.touched_at(str(folder.relative_to(root))) < now - age:
+                key = str(folder.parent.relative_to(root)).removesuffix(PARTS)
+                yield key, folder.name.removesuffix(CLOSED)
 
     def folders_older_than(self, age: timedelta, *, now: datetime) -> Iterator[str]:
         """The folders of files that were last touched longer ago than this."""
@@ -176,6 +237,47 @@ def remove_folder(folder: str) -> None:
 def folders_older_than(age: timedelta, *, now: datetime) -> Iterator[str]:
     """The folders of all files, `{yyyy}/{mm}/{media id}`, that were last touched longer ago than this."""
     return in_use().folders_older_than(age, now=now)
+
+
+def least_part_bytes() -> int:
+    """The smallest size that the store allows parts, but for the last one."""
+    return in_use().least_part_bytes
+
+
+def open_parts(key: str) -> str:
+    """Begin a file that comes in parts; its upload's id."""
+    return in_use().open_parts(key)
+
+
+def parts_of(key: str, upload_id: str) -> list[StoredPart]:
+    """The parts that have come, by number; raises FileNotFoundError when the upload is joined or dropped."""
+    return in_use().parts_of(key, upload_id)
+
+
+def join_parts(key: str, upload_id: str, parts: list[StoredPart]) -> None:
+    """Make the file of all its parts; raises FileNotFoundError when the upload is over."""
+    in_use().join_parts(key, upload_id, parts)
+
+
+def drop_parts(key: str, upload_id: str) -> None:
+    """Give an upload in parts up with what has come of it; again is no error."""
+    in_use().drop_parts(key, upload_id)
+
+
+def unfinished_older_than(age: timedelta, *, now: datetime) -> Iterator[tuple[str, str]]:
+    """The key and id of each upload in parts that began longer ago than this and is not over."""
+    return in_use().unfinished_older_than(age, now=now)
+
+
+def parts_folder(key: str, upload_id: str) -> str:
+    """Where parts wait on disk."""
+    return f"{key}{PARTS}/{upload_id}"
+
+
+def tag_of(path: Path) -> str:
+    """What changes whenever other bytes take a part's place: a part is always a new file."""
+    found = path.stat()
+    return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
 
 
 def make_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from media.selectors import media_due_for_collection, media_due_for_work, media_with_files_left, uploads_overdue
 from media.services.processing import process
-from media.services.removal import collect_orphan, expire_upload, remove_files, sweep_strays
+from media.services.removal import collect_orphan, drop_stray_parts, expire_upload, remove_files, sweep_strays
 
 BATCH = 100
 SOFT_LIMIT_SECONDS = 120  # a 40-megapixel image takes some seconds
@@ -77,8 +77,9 @@ def remove_deleted_files(media_id: str) -> None:
 
 @shared_task
 def sweep_stray_files() -> int:
-    """Stored folders that no living file owns."""
-    return sweep_strays(now=timezone.now())
+    """Stored folders that no living file owns, and parts that no awaited file waits for."""
+    now = timezone.now()
+    return drop_stray_parts(now=now) + sweep_strays(now=now)
 
 
 def enqueue_processing(media_id: UUID, kind: str) -> None:

@@ -1,5 +1,6 @@
 """Media over HTTP: owners bring and look after files, signed addresses deliver what was made of them."""
 
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import MultiPartParser
@@ -17,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.authentication import user_id_of
-from api.idempotency import idempotent
+from api.idempotency import idempotent_after
 from api.permissions import Anyone, Creator, SignedIn
 from api.signed_urls import sign, signed_address, verify
 from media import conf, storage
@@ -31,13 +32,16 @@ from media.serializers import (
     MediaOutput,
     SignedUrlOutput,
     UploadAnnouncement,
+    UploadCompletion,
     UploadInput,
     UploadOutput,
+    UploadTargetOutput,
     VariantQuery,
 )
-from media.services.direct_uploads import announce_upload, complete_upload, form_for, receive
+from media.services.direct_uploads import announce_upload, complete_upload, file_to_announce
 from media.services.removal import cancel_upload, delete_media
-from media.services.uploads import store_upload
+from media.services.upload_addresses import new_target, present_target, receive, receive_part
+from media.services.uploads import record_upload, stored_file
 from media.tasks import enqueue_removal
 from media.uploads import HashingUploadHandler
 
@@ -45,6 +49,35 @@ SIGNED = [
     OpenApiParameter(name, OpenApiTypes.STR, required=True, description="As it stands in the signed address.")
     for name in ("viewer", "expires", "signature")
 ]
+
+
+def posted_file(request: Request) -> AbstractContextManager[MediaAsset]:
+    """The file in the request, put into the store."""
+    form = UploadInput(data=request.data)
+    form.is_valid(raise_exception=True)
+    file = form.validated_data["file"]
+    return stored_file(
+        owner_id=user_id_of(request),
+        kind=form.validated_data["kind"],
+        file=file,
+        sha256=file.sha256,
+        filename=file.name,
+        declared_mime=file.content_type or "",
+    )
+
+
+def announced_file(request: Request) -> AbstractContextManager[MediaAsset]:
+    """The file that the request announces, for which the store is ready."""
+    announced = UploadAnnouncement(data=request.data)
+    announced.is_valid(raise_exception=True)
+    return file_to_announce(
+        owner_id=user_id_of(request),
+        kind=announced.validated_data["kind"],
+        filename=announced.validated_data["filename"],
+        declared_mime=announced.validated_data["mime"],
+        size_bytes=announced.validated_data["size"],
+        sha256=announced.validated_data.get("sha256"),
+    )
 
 
 @extend_schema_view(get=extend_schema(summary="My files, newest first"))
@@ -69,21 +102,10 @@ class MediaListView(ListAPIView[MediaAsset]):
         return media_of(user_id_of(self.request))
 
     @extend_schema(request={"multipart/form-data": UploadInput}, responses={202: UploadOutput})
-    @idempotent
-    def post(self, request: Request) -> Response:
+    @idempotent_after(posted_file)
+    def post(self, request: Request, asset: MediaAsset) -> Response:
         """Upload a small file; it is processed behind the scenes, so ask for its status. Announce a larger one."""
-        form = UploadInput(data=request.data)
-        form.is_valid(raise_exception=True)
-        file = form.validated_data["file"]
-        asset = store_upload(
-            owner_id=user_id_of(request),
-            kind=form.validated_data["kind"],
-            file=file,
-            sha256=file.sha256,
-            filename=file.name,
-            declared_mime=file.content_type or "",
-        )
-        return Response(UploadOutput(asset).data, status=status.HTTP_202_ACCEPTED)
+        return Response(UploadOutput(record_upload(asset=asset)).data, status=status.HTTP_202_ACCEPTED)
 
 
 class UploadListView(APIView):
@@ -93,20 +115,11 @@ class UploadListView(APIView):
     throttle_scope = "uploads"
 
     @extend_schema(request=UploadAnnouncement, responses={201: AnnouncedOutput})
-    @idempotent
-    def post(self, request: Request) -> Response:
-        """Announce a file; the answer is the form that brings it. Complete the upload afterwards."""
-        announced = UploadAnnouncement(data=request.data)
-        announced.is_valid(raise_exception=True)
-        asset = announce_upload(
-            owner_id=user_id_of(request),
-            kind=announced.validated_data["kind"],
-            filename=announced.validated_data["filename"],
-            declared_mime=announced.validated_data["mime"],
-            size_bytes=announced.validated_data["size"],
-            sha256=announced.validated_data.get("sha256"),
-        )
-        answer = AnnouncedOutput({"id": asset.pk, "status": asset.status, "upload": form_for(asset=asset)})
+    @idempotent_after(announced_file)
+    def post(self, request: Request, asset: MediaAsset) -> Response:
+        """Announce a file; the answer says how to bring it, a large one in parts. Complete the upload afterwards."""
+        announce_upload(asset=asset)
+        answer = AnnouncedOutput({"id": asset.pk, "status": asset.status, "upload": new_target(asset=asset)})
         return Response(answer.data, status=status.HTTP_201_CREATED)
 
 
@@ -132,22 +145,50 @@ class IncomingFileView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class IncomingPartView(APIView):
+    """Where parts are put when there is no bucket; the signed policy is the permission, as it is there."""
+
+    authentication_classes = []
+    permission_classes = [Anyone]
+
+    @extend_schema(
+        parameters=[OpenApiParameter("policy", OpenApiTypes.STR, required=True, description="As it was issued.")],
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses={200: OpenApiResponse(description="The part is kept; `ETag` names it.")},
+        auth=[],
+    )
+    def put(self, request: Request, media_id: UUID, number: int) -> Response:
+        """Bring one part of an announced file; again replaces it."""
+        policy = request.query_params.get("policy", "")
+        etag = receive_part(media_id=media_id, number=number, policy=policy, stream=request)
+        return Response(headers={"ETag": f'"{etag}"'})
+
+
 class UploadCompletionView(APIView):
     """The end of an upload."""
 
     permission_classes = [SignedIn]
 
-    @extend_schema(request=None, responses={202: UploadOutput})
+    @extend_schema(request=UploadCompletion, responses={202: UploadOutput})
     def post(self, request: Request, media_id: UUID) -> Response:
         """Have the brought file checked and processed; again answers with where it stands."""
+        completion = UploadCompletion(data=request.data)
+        completion.is_valid(raise_exception=True)
         asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
-        return Response(UploadOutput(complete_upload(media_id=asset.pk)).data, status=status.HTTP_202_ACCEPTED)
+        asset = complete_upload(media_id=asset.pk, parts=completion.validated_data.get("parts"))
+        return Response(UploadOutput(asset).data, status=status.HTTP_202_ACCEPTED)
 
 
 class UploadView(APIView):
     """An upload on its way."""
 
     permission_classes = [SignedIn]
+
+    @extend_schema(responses={200: UploadTargetOutput})
+    def get(self, request: Request, media_id: UUID) -> Response:
+        """What has come of an announced file, with fresh addresses for the rest of it."""
+        asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
+        return Response(UploadTargetOutput(present_target(asset=asset)).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, media_id: UUID) -> Response:

@@ -1,60 +1,46 @@
 """A file that its owner brings straight to the store: announced, brought to a signed address, checked, taken in."""
 
 import hashlib
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from uuid import UUID
 
-from django.core import signing
-from django.core.files import File
 from django.db import transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from eventbus.exceptions import DomainError
 from eventbus.outbox import publish
 from media import conf, storage
 from media.containers import HEAD_BYTES
 from media.events import MediaUploaded
 from media.exceptions import (
     ChecksumMismatchError,
-    FileTooLargeError,
     NotUploadedError,
     SizeMismatchError,
     TypeNotAllowedError,
     UploadBusyError,
     UploadExpiredError,
-    UploadRefusedError,
 )
 from media.models import MediaAsset
+from media.parts import part_bytes_for, refuse_incomplete, sizes_of_parts
 from media.services.uploads import display_name, looks_like, mime_or_unknown, refuse_over_quota, refuse_unfit_size
 
-SALT = "media-upload"
-FILE_ROUTE = "/api/v1/media/uploads/{}/file"
 CHECK_LEASE = timedelta(minutes=5)  # far longer than any request lives
 CHUNK = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class UploadForm:
-    """A form that brings one file to one key: where it is posted, what stands before the file, and until when."""
-
-    url: str
-    fields: dict[str, str]
-    expires_at: datetime
-    method: str = "POST"
-
-
-@transaction.atomic
-def announce_upload(
+@contextmanager
+def file_to_announce(
     *, owner_id: UUID, kind: str, filename: str, declared_mime: str, size_bytes: int, sha256: str | None
-) -> MediaAsset:
-    """Expect a file under a key of ours, if it may come at all; nobody is told before it has come."""
+) -> Iterator[MediaAsset]:
+    """The row of a file to be expected under a key of ours; the store is told first, if it comes in parts."""
     now = timezone.now()
     refuse_unfit_size(kind=kind, size_bytes=size_bytes)
     refuse_over_quota(owner_id=owner_id, size_bytes=size_bytes, now=now)
     media_id = uuid7()
-    return MediaAsset.objects.create(
+    asset = MediaAsset(
         id=media_id,
         owner_id=owner_id,
         kind=kind,
@@ -64,56 +50,46 @@ def announce_upload(
         size_bytes=size_bytes,
         sha256=sha256,
         storage_key=storage.original_key(media_id, at=now),
+        part_bytes=part_bytes_for(size_bytes, wanted=conf.part_bytes(), least=storage.least_part_bytes()),
         upload_expires_at=now + conf.upload_patience(),
         orphaned_at=now,
         collect_after=now + conf.unused_grace(),
         deletion_reason=MediaAsset.DeletionReason.ORPHANED,
         created_at=now,
     )
-
-
-def form_for(*, asset: MediaAsset) -> UploadForm:
-    """The form of an announced file: the bucket's own, or one for our route that says the same."""
-    ttl = conf.upload_lifetime()
-    expires_at = timezone.now() + ttl
-    bucket = storage.bucket()
-    if bucket is None:
-        policy = signing.dumps({"id": str(asset.pk), "max": asset.size_bytes}, salt=SALT)
-        return UploadForm(url=FILE_ROUTE.format(asset.pk), fields={"policy": policy}, expires_at=expires_at)
-    url, fields = bucket.form_for(asset.incoming_key, size_bytes=asset.size_bytes, ttl=ttl)
-    return UploadForm(url=url, fields=fields, expires_at=expires_at)
-
-
-def receive(*, media_id: UUID, policy: str, file: "File[Any]") -> None:
-    """Put what was posted to our route under the file's incoming key, as a bucket would; again replaces it."""
+    if asset.part_bytes:
+        asset.multipart_id = storage.open_parts(asset.incoming_key)
     try:
-        allowed = signing.loads(policy, salt=SALT, max_age=conf.upload_lifetime())
-    except signing.BadSignature as error:
-        raise UploadRefusedError from error
-    if allowed["id"] != str(media_id):
-        raise UploadRefusedError
-    if file.size > allowed["max"]:
-        raise FileTooLargeError(f"{allowed['max']} bytes were announced")
-    asset = MediaAsset.objects.filter(pk=media_id).first()
-    if asset is None or not asset.is_pending:
-        raise UploadExpiredError
-    storage.store(asset.incoming_key, file)
+        yield asset
+    except BaseException:
+        if asset.multipart_id:
+            storage.drop_parts(asset.incoming_key, asset.multipart_id)
+        raise
 
 
-def complete_upload(*, media_id: UUID) -> MediaAsset:
+@transaction.atomic
+def announce_upload(*, asset: MediaAsset) -> MediaAsset:
+    """Expect the file; nobody is told before it has come."""
+    asset.save(force_insert=True)
+    return asset
+
+
+def complete_upload(*, media_id: UUID, parts: dict[int, str] | None = None) -> MediaAsset:
     """Take a brought file in, if it is what was announced; again answers with the file as it stands.
 
-    The file is moved to a key that no signed form names before anybody looks at it: what is checked is what is kept.
-    A refused one is removed, and may be brought again while its form is good.
+    The file is moved to a key that no signed address names before anybody looks at it: what is checked is what is kept.
+    A refused one is removed, and may be brought again. `parts` are the tags of the parts, if the client names them.
     """
     asset = claim_check(media_id=media_id)
     if not asset.is_pending:
         return asset
     try:
+        join_parts(asset, claimed=parts)
         take_incoming(asset)
         size_bytes, sha256 = check(asset)
-    except BaseException:
-        MediaAsset.objects.filter(pk=media_id).update(upload_checked_until=None)
+    except BaseException as error:
+        refusal = error.code if isinstance(error, DomainError) else None
+        MediaAsset.objects.filter(pk=media_id).update(upload_checked_until=None, upload_refusal=refusal)
         raise
     asset = record_arrival(media_id=media_id, size_bytes=size_bytes, sha256=sha256)
     if asset.status == MediaAsset.Status.EXPIRED:
@@ -139,6 +115,27 @@ def claim_check(*, media_id: UUID) -> MediaAsset:
     return asset
 
 
+def join_parts(asset: MediaAsset, *, claimed: dict[int, str] | None) -> None:
+    """Make the incoming file of its parts, if it comes in parts; an earlier request may have done so and died."""
+    if not asset.part_bytes:
+        return
+    try:
+        stored = storage.parts_of(asset.incoming_key, asset.multipart_id) if asset.multipart_id else []
+        if not stored and brought_whole(asset):
+            return
+        sizes = sizes_of_parts(asset.size_bytes, part_bytes=asset.part_bytes)
+        refuse_incomplete(stored, sizes=sizes, claimed=claimed)
+        storage.join_parts(asset.incoming_key, asset.multipart_id, [part for part in stored if part.number in sizes])
+    except FileNotFoundError as error:
+        if not brought_whole(asset):
+            raise NotUploadedError from error
+
+
+def brought_whole(asset: MediaAsset) -> bool:
+    """Whether the file is in the store, be it where it came or where it stays."""
+    return any(storage.size_of(key) is not None for key in (asset.incoming_key, asset.storage_key))
+
+
 def take_incoming(asset: MediaAsset) -> None:
     """Move what was brought out of its owner's reach; an earlier request may have done so and died."""
     try:
@@ -154,6 +151,7 @@ def check(asset: MediaAsset) -> tuple[int, str]:
         return compare(asset)
     except (SizeMismatchError, ChecksumMismatchError, TypeNotAllowedError):
         storage.remove(asset.storage_key)
+        MediaAsset.objects.filter(pk=asset.pk).update(multipart_id="")  # its parts went into what is removed
         raise
 
 
@@ -190,6 +188,8 @@ def record_arrival(*, media_id: UUID, size_bytes: int, sha256: str) -> MediaAsse
     asset.sha256 = sha256
     asset.upload_expires_at = None
     asset.upload_checked_until = None
+    asset.upload_refusal = None
+    asset.multipart_id = ""
     if asset.collect_after is not None:
         asset.collect_after = now + conf.unused_grace()
     asset.save(update_fields=MediaAsset.ARRIVAL_FIELDS)

@@ -77,6 +77,7 @@ def give_up(asset: MediaAsset) -> MediaAsset:
     asset.status = MediaAsset.Status.EXPIRED
     asset.upload_expires_at = None
     asset.upload_checked_until = None
+    asset.multipart_id = ""
     asset.save(update_fields=MediaAsset.ARRIVAL_FIELDS)
     return asset
 
@@ -113,6 +114,16 @@ def sweep_strays(*, now: datetime) -> int:
             removed += remove_strays(batch)
             batch = []
     return removed + remove_strays(batch)
+
+
+def drop_stray_parts(*, now: datetime) -> int:
+    """Give up the uploads in parts that no awaited file goes on with: their request died, or lost a race."""
+    dropped = 0
+    for key, upload_id in storage.unfinished_older_than(STRAY_AGE, now=now):
+        if not MediaAsset.objects.filter(multipart_id=upload_id).exists():
+            storage.drop_parts(key, upload_id)
+            dropped += 1
+    return dropped
 
 
 def remove_strays(folders: list[str]) -> int:

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -34,6 +36,17 @@ def store_upload(
     *, owner_id: UUID, kind: str, file: "File[Any]", sha256: str, filename: str, declared_mime: str
 ) -> MediaAsset:
     """Keep an uploaded file: the bytes first, durably, then the row and the news of it together."""
+    with stored_file(
+        owner_id=owner_id, kind=kind, file=file, sha256=sha256, filename=filename, declared_mime=declared_mime
+    ) as asset:
+        return record_upload(asset=asset)
+
+
+@contextmanager
+def stored_file(
+    *, owner_id: UUID, kind: str, file: "File[Any]", sha256: str, filename: str, declared_mime: str
+) -> Iterator[MediaAsset]:
+    """The row to record of a file whose bytes are in the store; they are removed when it is not recorded."""
     now = timezone.now()
     refuse_unfit_file(file, kind=kind)
     refuse_over_quota(owner_id=owner_id, size_bytes=file.size, now=now)
@@ -54,14 +67,14 @@ def store_upload(
     )
     storage.store(asset.storage_key, file)
     try:
-        return record_upload(asset)
+        yield asset
     except BaseException:
         storage.remove_folder(asset.folder)
         raise
 
 
 @transaction.atomic
-def record_upload(asset: MediaAsset) -> MediaAsset:
+def record_upload(*, asset: MediaAsset) -> MediaAsset:
     """The stored file becomes known, and everybody hears of it."""
     asset.save(force_insert=True)
     publish(MediaUploaded.of(asset))

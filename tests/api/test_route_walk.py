@@ -37,6 +37,7 @@ PUBLIC = {
     ("GET", "api/v1/posts/<uuid:post_id>/comments/<uuid:comment_id>/replies"),
     ("GET", "api/v1/posts/<uuid:post_id>/media/<uuid:media_id>/url"),
     ("POST", "api/v1/media/uploads/<uuid:media_id>/file"),  # the signed policy in the form is the permission
+    ("PUT", "api/v1/media/uploads/<uuid:media_id>/parts/<int:number>"),  # the signed policy in the address likewise
     ("GET", "api/v1/media/files/<uuid:media_id>/<slug:variant>"),  # the signature in the address is the permission
 }
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -67,8 +68,8 @@ PROTECTED = [each for each in OPERATIONS if each[:2] not in PUBLIC]
 
 def path_of(route, pattern):
     for name in pattern.pattern.converters:
-        for kind in ("uuid", "str", "slug"):
-            route = route.replace(f"<{kind}:{name}>", str(uuid4()) if kind != "slug" else "web")
+        for kind, value in (("uuid", str(uuid4())), ("str", str(uuid4())), ("slug", "web"), ("int", "1")):
+            route = route.replace(f"<{kind}:{name}>", value)
     return f"/{route}"
 
 
