@@ -112,8 +112,13 @@ def daily_bytes() -> int:
     return int(getattr(settings, "MEDIA_DAILY_BYTES", 2048 * MEGABYTE))
 
 
+def daily_files() -> int:
+    """MEDIA_DAILY_FILES: how many files one owner may upload in 24 hours."""
+    return int(getattr(settings, "MEDIA_DAILY_FILES", 500))
+
+
 def max_in_flight() -> int:
-    """MEDIA_MAX_IN_FLIGHT: how many files of one owner may wait for the workers."""
+    """MEDIA_MAX_IN_FLIGHT: how many files of one owner may be on their way or wait for the workers."""
     return int(getattr(settings, "MEDIA_MAX_IN_FLIGHT", 50))
 
 

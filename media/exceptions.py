@@ -4,7 +4,7 @@ DomainError
 ├── TypeNotAllowedError    415  the bytes are of no type that is taken
 ├── FileTooLargeError      413  more bytes than a file of this kind may have
 ├── EmptyFileError         422  no bytes at all
-├── QuotaExceededError     403  the owner's daily volume or open uploads are used up
+├── QuotaExceededError     403  the owner's daily bytes, daily files or places for waiting files are used up
 ├── NotUploadedError       409  the announced file has not been brought
 ├── SizeMismatchError      409  more bytes were brought than announced
 ├── ChecksumMismatchError  409  other bytes were brought than announced
@@ -60,7 +60,7 @@ class EmptyFileError(DomainError):
 
 
 class QuotaExceededError(DomainError):
-    """The owner has uploaded as much as one may in a day, or has too many files waiting."""
+    """The owner has uploaded as many bytes or files as one may in a day, or has too many files waiting."""
 
     code = "quota_exceeded"
     status = 403

@@ -25,7 +25,8 @@ from media.exceptions import (
 )
 from media.models import MediaAsset
 from media.parts import part_bytes_for, refuse_incomplete, sizes_of_parts
-from media.services.uploads import display_name, looks_like, mime_or_unknown, refuse_over_quota, refuse_unfit_size
+from media.services.quotas import lock_quota, refuse_over_quota
+from media.services.uploads import display_name, looks_like, mime_or_unknown, refuse_unfit_size
 
 CHECK_LEASE = timedelta(minutes=5)  # far longer than any request lives
 CHUNK = 1024 * 1024
@@ -70,6 +71,8 @@ def file_to_announce(
 @transaction.atomic
 def announce_upload(*, asset: MediaAsset) -> MediaAsset:
     """Expect the file; nobody is told before it has come."""
+    lock_quota(owner_id=asset.owner_id)
+    refuse_over_quota(owner_id=asset.owner_id, size_bytes=asset.size_bytes, now=asset.created_at)
     asset.save(force_insert=True)
     return asset
 

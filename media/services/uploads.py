@@ -4,13 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.core.files import File
 from django.db import transaction
-from django.db.models import Q, Sum
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -18,18 +16,15 @@ from eventbus.outbox import publish
 from media import conf, storage
 from media.containers import HEAD_BYTES, container_of
 from media.events import MediaUploaded
-from media.exceptions import EmptyFileError, FileTooLargeError, QuotaExceededError, TypeNotAllowedError
+from media.exceptions import EmptyFileError, FileTooLargeError, TypeNotAllowedError
 from media.images import sniff
 from media.models import MediaAsset
+from media.services.quotas import lock_quota, refuse_over_quota
 
 MIME = re.compile(r"[a-z0-9!#$&^_.+-]{1,40}/[a-z0-9!#$&^_.+-]{1,59}", re.ASCII)
 UNKNOWN_MIME = "application/octet-stream"
 # Direction marks make `gpj.exe` read `exe.jpg`; controls break the lines of headers and logs.
 UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
-A_DAY = timedelta(days=1)
-WAITING = Q(status__in=[MediaAsset.Status.PENDING_UPLOAD, MediaAsset.Status.UPLOADED]) | Q(
-    next_attempt_at__isnull=False
-)
 
 
 def store_upload(
@@ -76,6 +71,8 @@ def stored_file(
 @transaction.atomic
 def record_upload(*, asset: MediaAsset) -> MediaAsset:
     """The stored file becomes known, and everybody hears of it."""
+    lock_quota(owner_id=asset.owner_id)
+    refuse_over_quota(owner_id=asset.owner_id, size_bytes=asset.size_bytes, now=asset.created_at)
     asset.save(force_insert=True)
     publish(MediaUploaded.of(asset))
     return asset
@@ -107,22 +104,6 @@ def refuse_unfit_size(*, kind: str, size_bytes: int) -> None:
         raise EmptyFileError
     if size_bytes > conf.max_bytes(kind):
         raise FileTooLargeError(f"A file of this kind may have {conf.max_bytes(kind)} bytes")
-
-
-def refuse_over_quota(*, owner_id: UUID, size_bytes: int, now: datetime) -> None:
-    """Raise when the owner has uploaded too much today, or has too many files waiting.
-
-    Deleted files count too, or deleting would make room for ever more work. Two uploads at once may both pass:
-    a quota is there against floods, and a flood comes one file too late.
-    """
-    uploaded = MediaAsset.objects.filter(owner_id=owner_id, created_at__gt=now - A_DAY).aggregate(
-        total=Sum("size_bytes")
-    )
-    if (uploaded["total"] or 0) + size_bytes > conf.daily_bytes():
-        raise QuotaExceededError(f"{conf.daily_bytes()} bytes may be uploaded in 24 hours")
-    waiting = MediaAsset.objects.filter(WAITING)
-    if waiting.filter(owner_id=owner_id).count() >= conf.max_in_flight():
-        raise QuotaExceededError(f"{conf.max_in_flight()} files may wait to be processed")
 
 
 def display_name(filename: str) -> str:
