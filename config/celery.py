@@ -43,6 +43,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "give up uploads that never came": every(10 * MINUTES, "media.tasks.expire_uploads"),
     "collect unused media": every(10 * MINUTES, "media.tasks.collect_garbage"),
     "sweep stray files": every(60 * MINUTES, "media.tasks.sweep_stray_files"),
+    "hold media against the store": every(24 * 60 * MINUTES, "media.tasks.verify_stored_files"),
     "forget old webhooks": every(60 * MINUTES, "payments.tasks.forget_gateway_events"),
     "prune the inbox": every(60 * MINUTES, "eventbus.tasks.prune_inbox"),
     "keep the journal's partitions": every(60 * MINUTES, "eventbus.tasks.keep_journal_partitions"),

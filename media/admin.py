@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.filters import EmptyFieldListFilter
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest
@@ -28,7 +29,14 @@ class MediaAssetAdmin(ReadOnlyAdmin):
     """Uploaded files with what can be seen of them."""
 
     list_display = ["id", "thumbnail", "owner_id", "status", "failure_code", "size", "created_at"]
-    list_filter = ["status", "failure_code", "kind", "deletion_reason", "created_at"]
+    list_filter = [
+        "status",
+        "failure_code",
+        "kind",
+        "deletion_reason",
+        ("files_missing_since", EmptyFieldListFilter),
+        "created_at",
+    ]
     links: ClassVar[dict[str, str]] = {"owner_id": "accounts_user"}
     search_fields = ["sha256__exact", "original_filename"]
     search_ids: ClassVar[list[str]] = ["id", "owner_id"]

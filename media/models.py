@@ -127,6 +127,7 @@ class MediaAsset(models.Model):
     deletion_reason = models.CharField(max_length=20, choices=DeletionReason.choices, null=True)
     deleted_at = models.DateTimeField(null=True)
     files_removed_at = models.DateTimeField(null=True)
+    files_missing_since = models.DateTimeField(null=True, help_text="Bytes that should be in the store are not.")
     sequence = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField(auto_now=True)

@@ -72,6 +72,10 @@ class S3Store:
         for entry in self.entries(f"{folder}/"):
             self.remove(entry["Key"])
 
+    def keys_in(self, folder: str) -> set[str]:
+        """The keys of what is under the folder."""
+        return {entry["Key"] for entry in self.entries(f"{folder}/")}
+
     def folders_older_than(self, age: timedelta, *, now: datetime) -> Iterator[str]:
         """The folders of files in which the newest object is older than this, in the order of their names."""
         folder, newest = "", now

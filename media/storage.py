@@ -159,6 +159,12 @@ class PrivateStorage(FileSystemStorage):
                     if self.touched_at(path) < now - age:
                         yield path
 
+    def keys_in(self, folder: str) -> set[str]:
+        """The keys of what is under the folder; parts that wait to be joined are no files yet."""
+        root = Path(self.location)
+        paths = (path for path in Path(self.path(folder)).rglob("*") if path.is_file())
+        return {key for key in (str(path.relative_to(root)) for path in paths) if PARTS not in key}
+
     def subfolders(self, folder: str) -> list[str]:
         """The names of the folders inside a folder, sorted; none when it is not there."""
         try:
@@ -227,6 +233,11 @@ def move(key: str, to: str) -> None:
 def remove(key: str) -> None:
     """Remove what is under the key; what is gone already does not matter."""
     in_use().remove(key)
+
+
+def keys_in(folder: str) -> set[str]:
+    """The keys of what is under the folder; parts that wait to be joined are no files yet."""
+    return in_use().keys_in(folder)
 
 
 def remove_folder(folder: str) -> None:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from media.selectors import media_due_for_collection, media_due_for_work, media_with_files_left, uploads_overdue
 from media.services.processing import process
 from media.services.removal import collect_orphan, drop_stray_parts, expire_upload, remove_files, sweep_strays
+from media.services.verification import verify_all
 
 BATCH = 100
 SOFT_LIMIT_SECONDS = 120  # a 40-megapixel image takes some seconds
@@ -80,6 +81,12 @@ def sweep_stray_files() -> int:
     """Stored folders that no living file owns, and parts that no awaited file waits for."""
     now = timezone.now()
     return drop_stray_parts(now=now) + sweep_strays(now=now)
+
+
+@shared_task
+def verify_stored_files() -> int:
+    """Hold every file against the store; how many lack bytes."""
+    return len(verify_all().lost)
 
 
 def enqueue_processing(media_id: UUID, kind: str) -> None:
