@@ -1,6 +1,6 @@
 """Files, as support and moderators see them; states are looked at here and changed by services."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from api.admin import ReadOnlyAdmin
-from eventbus.pages import act_on_each, asks_why
+from eventbus.pages import EventsMixin, act_on_each, asks_why, linked_id
 from media import storage
 from media.conf import LOCKED_DOWN
 from media.models import MediaAsset, MediaReference, MediaVariant, PostRefState
@@ -23,10 +23,47 @@ from media.services.processing import retry_failed
 from media.services.removal import remove_by_policy
 from media.tasks import enqueue_processing, enqueue_removal
 
+if TYPE_CHECKING:  # generic to the type checker only
+    TabularInline = admin.TabularInline[Any, Any]
+else:
+    TabularInline = admin.TabularInline
+
+# A file's story in its order; every column of the table has its place.
+CHAPTERS = {
+    "The file": (
+        "thumbnail",
+        *("id", "owner_id", "kind", "status", "original_filename", "declared_mime", "detected_mime"),
+        *("size_bytes", "sha256", "width", "height", "duration_ms", "storage_key", "sequence", "updated_at"),
+    ),
+    "Upload": (
+        *("created_at", "upload_expires_at", "upload_checked_until", "upload_refusal", "part_bytes", "multipart_id"),
+    ),
+    "Scan and processing": (
+        *("scan_verdict", "attempts", "progress", "next_attempt_at", "failure_code", "files_missing_since"),
+    ),
+    "Use and end": (*("posts", "orphaned_at", "collect_after", "deletion_reason", "deleted_at", "files_removed_at"),),
+    "Events": EventsMixin.EVENTS,
+}
+POSTS_SHOWN = 50
+
+
+class VariantInline(TabularInline):
+    """What was made of the file."""
+
+    model = MediaVariant
+    extra = 0
+    can_delete = False
+    fields = ("name", "mime", "width", "height", "duration_ms", "size_bytes", "storage_key")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
 
 @admin.register(MediaAsset)
-class MediaAssetAdmin(ReadOnlyAdmin):
-    """Uploaded files with what can be seen of them."""
+class MediaAssetAdmin(EventsMixin, ReadOnlyAdmin):
+    """Uploaded files with what can be seen of them, and the story of each on its page."""
 
     list_display = ["id", "thumbnail", "owner_id", "status", "failure_code", "size", "created_at"]
     list_filter = [
@@ -41,6 +78,7 @@ class MediaAssetAdmin(ReadOnlyAdmin):
     search_fields = ["sha256__exact", "original_filename"]
     search_ids: ClassVar[list[str]] = ["id", "owner_id"]
     date_hierarchy = "created_at"
+    inlines = [VariantInline]
     actions = ["retry", "remove"]
 
     def get_urls(self) -> list[URLPattern]:
@@ -48,9 +86,18 @@ class MediaAssetAdmin(ReadOnlyAdmin):
         view = self.admin_site.admin_view(self.deliver_thumbnail)
         return [path("<uuid:media_id>/thumbnail", view, name="media_asset_thumbnail"), *super().get_urls()]
 
-    def get_fields(self, request: HttpRequest, obj: MediaAsset | None = None) -> list[Any]:
-        """Every column below the picture."""
-        return ["thumbnail", *super().get_fields(request, obj)]
+    def get_fieldsets(self, request: HttpRequest, obj: MediaAsset | None = None) -> list[Any]:
+        """The chapters of the file's story."""
+        return [
+            (title, {"fields": [self.column(name, short=False) for name in names]}) for title, names in CHAPTERS.items()
+        ]
+
+    @admin.display(description="posts that need it")
+    def posts(self, asset: MediaAsset) -> SafeString | str:
+        """The way to each post, the first ones of many."""
+        needed = MediaReference.objects.filter(media_id=asset.pk).order_by("post_id")[:POSTS_SHOWN]
+        links = ((linked_id(reference.post_id, page="content_post", short=False),) for reference in needed)
+        return format_html_join(", ", "{}", links) or "-"
 
     @admin.display(description="size", ordering="size_bytes")
     def size(self, asset: MediaAsset) -> str:
