@@ -41,6 +41,7 @@ def test_an_owner_sees_where_a_file_stands_and_nothing_of_where_it_is(client, cr
         "duration_ms": None,
         "progress": 100,
         "upload_expires_at": None,
+        "upload_refusal": None,
     }
     assert [(each["name"], each["width"], each["height"]) for each in body["variants"]] == [
         ("blur", 32, 16),
