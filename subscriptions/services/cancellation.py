@@ -75,6 +75,8 @@ def resume(*, subscription_id: UUID) -> Subscription:
     subscription.cancel_at_period_end = False
     subscription.cancel_requested_at = None
     subscription.cancelled_by = subscription.cancel_reason = subscription.cancel_comment = ""
+    if subscription.status == Subscription.Status.PAST_DUE:
+        subscription.access_until = subscription.grace_until
     plan(subscription)
     write_update(subscription, change=Change.UNCANCELLED, previous_status=subscription.status, fields=SCHEDULE_FIELDS)
     return subscription

@@ -214,7 +214,8 @@ def invariant_13_access_lasts_as_long_as_the_status_says(platform):
         elif found.status in {"active", "trialing"}:
             assert found.current_period_end <= until <= found.current_period_end + timedelta(days=1)
         elif found.status == "past_due":
-            assert until == found.grace_until <= found.current_period_end + timedelta(days=21)
+            assert until == (found.current_period_end if found.cancel_at_period_end else found.grace_until)
+            assert until <= found.grace_until <= found.current_period_end + timedelta(days=21)
         else:
             assert until is None or until <= found.ended_at
 

@@ -6,8 +6,9 @@ import pytest
 
 from accounts.models import CreatorProfile
 from eventbus.testing import deliver, published
-from subscriptions.events import Change, EndReason, SubscriptionUpdated
+from subscriptions.events import CancelledBy, CancelMode, Change, EndReason, SubscriptionUpdated
 from subscriptions.models.subscriptions import Subscription
+from subscriptions.services.cancellation import cancel, resume
 from tests.subscriptions.conftest import NOW
 from tests.subscriptions.factories import completed, failed
 
@@ -115,3 +116,15 @@ def test_a_failure_after_the_end_is_ignored(incomplete):
     deliver(failed(incomplete))
 
     assert len(published()) == 1
+
+
+def test_who_cancels_past_due_and_stays_after_all_has_the_same_grace(active):
+    """A renewal may be declined shortly before its period ends, so there is a period to cancel at the end of."""
+    deliver(failed(active, final=False, failed_at=NOW))
+    cancelled = cancel(subscription_id=active.pk, cancelled_by=CancelledBy.SUBSCRIBER, mode=CancelMode.AT_PERIOD_END)
+    assert (cancelled.status, cancelled.access_until) == (Subscription.Status.PAST_DUE, PERIOD_END)
+
+    resumed = resume(subscription_id=active.pk)
+
+    assert resumed.access_until == resumed.grace_until == PERIOD_END + timedelta(days=7)
+    assert published(SubscriptionUpdated)[-1].access_until == resumed.access_until
