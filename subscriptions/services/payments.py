@@ -69,7 +69,8 @@ def activate(
         return refuse(subscription, payment, outcome=Outcome.DUPLICATE)
     if not is_enough(subscription, request, amount=amount, currency=currency):
         refuse(subscription, payment, outcome=Outcome.NOT_PAYABLE)
-        return repeat_awaited(subscription, cycle=cycle)
+        is_withdrawn = request is not None and not request.is_open
+        return repeat_awaited(subscription, cycle=cycle) if is_withdrawn else subscription
     if cycle is not None and cycle > subscription.due_cycle:
         raise NotYetError(f"Cycle {cycle} was paid, cycle {subscription.due_cycle} of {subscription_id} was not")
     return grant(subscription, payment, request, paid_at=paid_at)
