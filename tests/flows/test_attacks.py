@@ -124,7 +124,7 @@ def test_a_post_that_is_not_for_sale(world, attack, kind):
     else:
         post = world.write(visibility="ppv", **price, publish=kind != "draft")
     if kind == "hidden":
-        moderate_post(post_id=post["id"], moderation="hidden")
+        moderate_post(post_id=post["id"], moderation="hidden", actor_id=uuid4())
     if kind == "withdrawn":
         world.post(world.creator, f"posts/{post['id']}/withdraw", expect=200)
     world.settle()

@@ -1,5 +1,6 @@
 """An outbox that is filled and emptied by the hundred thousand, and what a fetch from it costs in pages."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from django.db import connection
 from eventbus.backlog import FETCH
 from eventbus.kafka.outcome import Outcome
 from eventbus.messages import Row
+from eventbus.relay import Relay
+
+PATIENCE_SECONDS = 300.0
 
 FILL = """
 INSERT INTO eventbus_outboxevent
@@ -39,6 +43,19 @@ def fill(rows: int, *, buckets: int) -> None:
     """So many waiting events, spread over the buckets."""
     with connection.cursor() as cursor:
         cursor.execute(FILL, [buckets, rows])
+
+
+def raise_floors(relay: Relay, reach: int) -> None:
+    """Rounds with a little work until no bucket's floor is lower than this id.
+
+    A transaction anywhere in the cluster, of a neighbour's test or of autovacuum, holds them down as long as it lasts.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while min(relay.backlog.floors.above(relay.leases.held())) < reach:
+        assert time.monotonic() < deadline, "the floors do not rise"
+        fill(len(relay.leases.held()), buckets=len(relay.leases.held()))
+        while relay.round():
+            pass
 
 
 def fetch_plan(*, buckets: int, floors: Sequence[int], per_bucket: int) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Where a fetch may begin: never above a row that can still appear, and high enough that deleted rows cost nothing."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,10 +14,9 @@ from eventbus.models import HeldKey, OutboxEvent
 from eventbus.outbox import publish
 from eventbus.relay import Relay
 from tests.eventbus.sample import Counted
-from tests.proof.queue import Acknowledging, fetch_plan, fill, pages
+from tests.proof.queue import Acknowledging, fetch_plan, fill, pages, raise_floors
 
 DELETED = 200_000
-PATIENCE_SECONDS = 60.0
 INSERT = """
 INSERT INTO eventbus_outboxevent
        (id, event_id, bucket, topic, key, payload, headers, aggregate_type, aggregate_id, sequence)
@@ -69,16 +67,9 @@ def rounds_with_work(relay: Relay, number: int = 4) -> None:
         assert relay.round() > 0
 
 
-def rounds_until_a_floor(relay: Relay, reaches: int = 1) -> None:
-    """A transaction of the whole cluster, a neighbour's test or autovacuum, can hold floors down for a while."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while floor_of(relay) < reaches:
-        assert time.monotonic() < deadline, "no floor rises"
-        rounds_with_work(relay, 1)
-
-
 def test_a_floor_rises_behind_what_was_deleted(relay: Relay) -> None:
-    rounds_until_a_floor(relay)
+    rounds_with_work(relay)
+    raise_floors(relay, 1)
 
     publish_some(uuid4())
     assert 0 < floor_of(relay) < OutboxEvent.objects.get().pk
@@ -110,7 +101,8 @@ def test_no_floor_rises_over_a_held_key(relay: Relay) -> None:
 
 
 def test_a_lost_lease_takes_the_floor_with_it(relay: Relay) -> None:
-    rounds_until_a_floor(relay)
+    rounds_with_work(relay)
+    raise_floors(relay, 1)
 
     assert relay.backlog.floors.above({0: relay.leases.held()[0] + 1}) == [0]
 
@@ -142,7 +134,7 @@ def test_under_a_held_snapshot_a_fetch_does_not_pay_for_what_was_deleted(relay: 
         while relay.round():
             pass
         assert relay.published == DELETED
-        rounds_until_a_floor(relay, last_id)
+        raise_floors(relay, last_id)
         publish_some(*(uuid4() for _ in range(100)))
 
         assert pages(fetch_plan(buckets=1, floors=[0], per_bucket=1000)) > DELETED // 100

@@ -17,7 +17,7 @@ from eventbus import relay as relay_module
 from eventbus.models import InboxEvent, OutboxEvent, ParkedEvent
 from eventbus.processing import Processor
 from eventbus.relay import Relay
-from tests.proof.queue import Acknowledging, fetch_plan, fill, pages
+from tests.proof.queue import Acknowledging, fetch_plan, fill, pages, raise_floors
 
 ROWS = int(os.environ.get("PLAN_ROWS", "200000"))
 STEADY_ROWS = int(os.environ.get("STEADY_ROWS", "50000"))
@@ -110,9 +110,11 @@ def test_a_steady_queue_leaves_the_fetch_as_cheap_as_it_was(bus: Any, monkeypatc
     relay = Relay()
     relay.leases.start()
     relay.leases.balance()
-    costs = []
+    costs, last_id = [], 0
     while relay.published < STEADY_ROWS:
+        raise_floors(relay, last_id)
         fill(WAITING, buckets=16)
+        last_id = OutboxEvent.objects.latest("id").pk
         floors = relay.backlog.floors.above(relay.leases.held())
         costs.append(pages(fetch_plan(buckets=16, floors=floors, per_bucket=WAITING)))
         while relay.round():
