@@ -10,7 +10,19 @@ from benchmarks.ground import database
 from devstack.exceptions import DevstackError
 from eventbus.collector import collect_rarely
 
-NAMES = ("relay", "peers", "consumer", "publish", "latency", "two_relays", "backlog", "memory", "images", "renewals")
+NAMES = (
+    "relay",
+    "peers",
+    "consumer",
+    "publish",
+    "latency",
+    "two_relays",
+    "backlog",
+    "memory",
+    "images",
+    "renewals",
+    "access",
+)
 
 
 def effort_of(arguments: argparse.Namespace) -> Effort:
