@@ -26,7 +26,6 @@ def questions() -> "dict[str, Callable[[int], QuerySet[Any]]]":
     from benchmarks.access_rows import CREATOR, POST, READER, id_of
     from content import selectors
     from content.access import Viewer
-    from content.models import Post
 
     newest = ("-published_at", "-id")
 
@@ -40,7 +39,6 @@ def questions() -> "dict[str, Callable[[int], QuerySet[Any]]]":
         ),
         "discovery": lambda _: selectors.published_posts().order_by(*newest),
         "one post": lambda n: selectors.known_posts(reader(n), timezone.now()).filter(pk=id_of(POST, n)),
-        "readable": lambda n: Post.objects.visible_to(reader(n), timezone.now()).order_by(*newest),
         "search": lambda n: selectors.found_posts(f"word{n % 5000}", reader(n), timezone.now()).order_by(*newest),
     }
 

@@ -101,7 +101,7 @@ def handle_what_was_handled(patch: pytest.MonkeyPatch) -> None:
 
 
 def go_past_parked_keys(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(parking, "blocked_keys", lambda group, places: set())
+    patch.setattr(parking, "_parked_among", lambda group, places: set())
 
 
 def offsets_before_effects(patch: pytest.MonkeyPatch) -> None:
