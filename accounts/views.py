@@ -1,5 +1,6 @@
 """Registration, log-in and log-out, oneself, and creators as anyone sees them."""
 
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
@@ -15,8 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import exceptions as rules
 from accounts import selectors, services, tokens
-from accounts.exceptions import InvalidCredentialsError
 from accounts.models import CreatorProfile, User
 from accounts.serializers import (
     CreatorOutput,
@@ -32,8 +33,9 @@ from accounts.serializers import (
 )
 from accounts.throttling import LoginThrottle
 from api.authentication import user_id_of
-from api.exceptions import AccountSuspendedError
+from api.exceptions import AccountSuspendedError, CurrencyNotSupportedError
 from api.permissions import Anyone, Creator, SignedIn
+from api.refusals import refuses
 
 NO_CONTENT = OpenApiResponse(description="Done.")
 
@@ -51,7 +53,7 @@ def signed_in(request: Request) -> User:
     values = accepted(CredentialsInput, request)
     user = authenticate(request._request, username=values["email"], password=values["password"])
     if not isinstance(user, User):
-        raise InvalidCredentialsError
+        raise rules.InvalidCredentialsError
     if user.is_suspended:
         raise AccountSuspendedError
     return user
@@ -65,6 +67,7 @@ class RegisterView(APIView):
     throttle_scope = "register"
 
     @extend_schema(request=RegisterInput, responses={201: MeOutput})
+    @refuses(rules.EmailTakenError)
     def post(self, request: Request) -> Response:
         """Make an account."""
         user = services.register(**accepted(RegisterInput, request))
@@ -79,6 +82,7 @@ class TokenView(APIView):
     throttle_classes = [LoginThrottle]
 
     @extend_schema(request=CredentialsInput, responses={200: TokenPairOutput})
+    @refuses(rules.InvalidCredentialsError, AccountSuspendedError)
     def post(self, request: Request) -> Response:
         """Exchange e-mail address and password for a pair of tokens."""
         return Response(tokens.sign_in(signed_in(request)))
@@ -92,6 +96,7 @@ class TokenRefreshView(APIView):
     throttle_scope = "tokens"
 
     @extend_schema(request=RefreshInput, responses={200: TokenPairOutput})
+    @refuses(HTTPStatus.UNAUTHORIZED, AccountSuspendedError)
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for a new pair; the old one ends."""
         return Response(tokens.renew(accepted(RefreshInput, request)["refresh"]))
@@ -131,6 +136,7 @@ class SessionView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=CredentialsInput, responses={200: MeOutput})
+    @refuses(rules.InvalidCredentialsError, AccountSuspendedError)
     def post(self, request: Request) -> Response:
         """Start a session."""
         user = signed_in(request)
@@ -168,6 +174,7 @@ class PasswordView(APIView):
     throttle_scope = "account"
 
     @extend_schema(request=PasswordInput, responses={204: NO_CONTENT})
+    @refuses(rules.WrongPasswordError)
     def put(self, request: Request) -> Response:
         """Change my password; every token and every other session ends."""
         user = services.change_password(user_id=user_id_of(request), **accepted(PasswordInput, request))
@@ -185,12 +192,14 @@ class MyCreatorProfileView(APIView):
         return [Creator()] if self.request.method == "PATCH" else [SignedIn()]
 
     @extend_schema(request=CreatorProfileInput, responses={201: OwnProfileOutput})
+    @refuses(rules.AlreadyCreatorError, rules.HandleTakenError, CurrencyNotSupportedError)
     def post(self, request: Request) -> Response:
         """Become a creator."""
         profile = services.become_creator(user_id=user_id_of(request), **accepted(CreatorProfileInput, request))
         return Response(OwnProfileOutput(profile).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=CreatorProfileInput, responses=OwnProfileOutput)
+    @refuses(rules.NotCreatorError, rules.HandleTakenError, CurrencyNotSupportedError)
     def patch(self, request: Request) -> Response:
         """Change my creator profile."""
         changes = accepted(CreatorProfileInput, request, partial=True)

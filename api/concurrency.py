@@ -2,11 +2,15 @@
 
 import re
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.exceptions import MalformedVersionError, VersionConflictError, VersionRequiredError
 
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, required=True, description='The version, as `"3"`.'
+)
 VERSION = re.compile(r'"(0|[1-9][0-9]{0,17})"', re.ASCII)
 
 

@@ -1,4 +1,4 @@
-"""OpenAPI out of the views: problems and the Idempotency-Key are written down once, here."""
+"""OpenAPI out of the views: an example of every problem, and the Idempotency-Key, once for all of them."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,10 +8,10 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSe
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
 
-from api.errors import PROBLEM
 from api.idempotency import HEADER, KEY
 from api.money import EXPONENTS
-from api.permissions import Anyone
+from api.refusals import EVERYWHERE, KEY_REFUSALS, Refusal, by_status, of_access, of_input, response
+from api.throttling import ScopedThrottle
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -27,15 +27,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "trace_id": {"type": "string"},
     },
 }
-ANY_PROBLEM = {
-    "description": "A problem; see its `code`.",
-    "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
-
-
-def refusal(status: int) -> dict[str, Any]:
-    """A problem with this status."""
-    return {**ANY_PROBLEM, "description": HTTPStatus(status).phrase}
+ANY_PROBLEM = response(map(Refusal.of, EVERYWHERE), description="A problem; see its `code`.")
 
 
 class ProblemAutoSchema(AutoSchema):
@@ -46,8 +38,7 @@ class ProblemAutoSchema(AutoSchema):
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
-        for status in self.refusals(operation):
-            operation["responses"].setdefault(str(status), refusal(status))
+        operation["responses"].update(by_status(self.refusals(operation)))
         operation["responses"]["default"] = {"$ref": "#/components/responses/Problem"}
         if self.is_idempotent():
             operation.setdefault("parameters", []).append(
@@ -71,29 +62,31 @@ class ProblemAutoSchema(AutoSchema):
         first = self.get_description().partition("\n")[0]
         return written or first.partition("; ")[0].removesuffix(".") or None
 
-    def refusals(self, operation: dict[str, Any]) -> list[int]:
-        """The statuses of refusals that follow from what the operation asks for; rules of the room come on top."""
-        asks = "requestBody" in operation or any(place["in"] == "query" for place in operation.get("parameters", []))
-        private = any(type(permission) is not Anyone for permission in self.view.get_permissions())
+    def refusals(self, operation: dict[str, Any]) -> list[Refusal]:
+        """What the operation may be refused for: by HTTP for what it asks, by the room's rules as its view says."""
         return [
-            *([400] if asks else []),
-            *([401, 403] if private else []),
-            *([404] if "{" in self.path else []),
-            *([409, 422] if self.is_idempotent() else []),
-            *([429] if self.is_throttled() else []),
+            *of_input(operation),
+            *of_access(self.view, self.method),
+            *([Refusal.of(HTTPStatus.NOT_FOUND)] if "{" in self.path else []),
+            *(map(Refusal.of, KEY_REFUSALS) if self.is_idempotent() else []),
+            *([Refusal.of(HTTPStatus.TOO_MANY_REQUESTS)] if self.is_throttled() else []),
+            *map(Refusal.of, getattr(self.handler(), "refuses", ())),
         ]
 
     def is_throttled(self) -> bool:
-        """Whether there is a rate for this action or method, as ScopedThrottle looks for it."""
+        """Whether there is a rate for this action or method, as ScopedThrottle looks for it, or another throttle."""
         scope = getattr(self.view, "throttle_scope", None)
         if isinstance(scope, Mapping):
             scope = scope.get(getattr(self.view, "action", None) or "") or scope.get(self.method)
-        return scope is not None
+        return scope is not None or any(type(each) is not ScopedThrottle for each in self.view.get_throttles())
 
     def is_idempotent(self) -> bool:
         """Whether the handler behind this operation is wrapped in @idempotent."""
-        name = getattr(self.view, "action", None) or self.method.lower()
-        return bool(getattr(getattr(self.view, name, None), "idempotent", False))
+        return bool(getattr(self.handler(), "idempotent", False))
+
+    def handler(self) -> Any:
+        """The view's method that answers, if it is one of its own."""
+        return getattr(self.view, getattr(self.view, "action", None) or self.method.lower(), None)
 
 
 def declare_problem(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: FBT001 - drf-spectacular calls it so

@@ -14,9 +14,10 @@ from rest_framework.response import Response
 
 from accounts import selectors as accounts
 from api.permissions import Anyone, SignedIn
+from api.refusals import refuses
 from api.signed_urls import sign
+from content import exceptions as rules
 from content import selectors
-from content.exceptions import MediaNotReadyError
 from content.models import Comment, MediaRef, Post
 from content.serializers import (
     CommentSerializer,
@@ -43,6 +44,7 @@ class LikeView(PrivateView):
     throttle_scope = "likes"
 
     @extend_schema(operation_id="posts_like", request=None, responses=LikeSerializer)
+    @refuses(rules.LockedError, rules.NotPublishedError)
     def put(self, request: Request, post_id: UUID) -> Response:
         """Like the post; a second time changes nothing."""
         post = likes.like_post(post_id=post_id, viewer=self.viewer)
@@ -66,6 +68,7 @@ class ReportView(PrivateView):
         request=NewReportSerializer,
         responses={200: ReportSerializer, 201: ReportSerializer},
     )
+    @refuses(rules.OwnPostError)
     def post(self, request: Request, post_id: UUID) -> Response:
         """Report a post to the moderators; a second report of yours changes nothing and answers with the first."""
         body = NewReportSerializer(data=request.data)
@@ -96,12 +99,14 @@ class CommentListView(ReadersView, GenericAPIView[Comment]):
     throttle_scope = {"POST": "comments"}
 
     @extend_schema(operation_id="comments_list", responses=CommentSerializer(many=True))
+    @refuses(rules.LockedError)
     def get(self, request: Request, post_id: UUID) -> Response:
         """List the comments under a post that you may read, newest first."""
         found = self.paginate_queryset(selectors.comments_of(self.readable_post(post_id))) or []
         return self.get_paginated_response(render_comments(found))
 
     @extend_schema(operation_id="comments_create", request=NewCommentSerializer, responses={201: CommentSerializer})
+    @refuses(rules.LockedError, rules.CommentsClosedError, rules.ReplyDepthError)
     def post(self, request: Request, post_id: UUID) -> Response:
         """Comment on a post that you may read, or answer one of its top-level comments."""
         body = NewCommentSerializer(data=request.data)
@@ -117,6 +122,7 @@ class ReplyListView(ReadersView, GenericAPIView[Comment]):
     pagination_class = OldestFirstPagination
 
     @extend_schema(operation_id="replies_list", responses=CommentSerializer(many=True))
+    @refuses(rules.LockedError)
     def get(self, request: Request, post_id: UUID, comment_id: UUID) -> Response:
         """List the answers to a comment, oldest first."""
         comment = get_object_or_404(selectors.comments_of(self.readable_post(post_id)), pk=comment_id)
@@ -131,6 +137,7 @@ class CommentView(PrivateView):
     throttle_scope = {"PATCH": "comments"}
 
     @extend_schema(operation_id="comments_update", request=CommentTextSerializer, responses=CommentSerializer)
+    @refuses(rules.LockedError)
     def patch(self, request: Request, comment_id: UUID) -> Response:
         """Change the words of your own comment."""
         body = CommentTextSerializer(data=request.data)
@@ -152,6 +159,7 @@ class MediaUrlView(ReadersView):
     throttle_scope = "signed_urls"
 
     @extend_schema(operation_id="posts_media_url", parameters=[MediaUrlQuerySerializer], responses=MediaUrlSerializer)
+    @refuses(rules.LockedError, rules.MediaNotReadyError)
     def get(self, request: Request, post_id: UUID, media_id: UUID) -> Response:
         """Give a short-lived address of one rendition of a file in a post that you may read, or of a preview."""
         query = MediaUrlQuerySerializer(data=request.query_params)
@@ -159,7 +167,7 @@ class MediaUrlView(ReadersView):
         variant = query.validated_data["variant"]
         media = self.file(post_id, media_id)
         if not media.is_ready:
-            raise MediaNotReadyError
+            raise rules.MediaNotReadyError
         if variant not in media.variants:
             raise Http404
         lifetime = URL_LIFETIME.get(MediaRef.Kind(media.kind), LONGEST_URL_LIFETIME)

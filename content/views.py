@@ -17,10 +17,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from api.concurrency import required_version, with_version
+from api.concurrency import IF_MATCH, required_version, with_version
+from api.exceptions import AmountOutOfRangeError, CurrencyNotSupportedError
 from api.idempotency import idempotent
 from api.pagination import NewestFirstPagination
 from api.permissions import Anyone, Creator, SignedIn
+from api.refusals import refuses
+from content import exceptions as rules
 from content import selectors
 from content.access import Viewer
 from content.models import Post
@@ -37,6 +40,23 @@ from content.serializers import (
     render_posts,
 )
 from content.services import lifecycle, posts
+
+UNFIT = (
+    rules.EmptyPostError,
+    rules.MediaNotOwnedError,
+    rules.MediaUnusableError,
+    rules.TierUnknownError,
+    rules.TierNotOwnedError,
+    rules.TierArchivedError,
+    rules.TiersRequiredError,
+    rules.TiersNotAllowedError,
+    rules.PriceRequiredError,
+    rules.PriceNotAllowedError,
+    rules.PreviewNotInPostError,
+    AmountOutOfRangeError,
+    CurrencyNotSupportedError,
+)
+UNFIT_TO_COME_OUT = (rules.EmptyPostError, rules.MediaNotOwnedError, rules.MediaUnusableError)
 
 
 class PrivateView(APIView):
@@ -125,6 +145,7 @@ class PostListView(PostPageView):
 
     @extend_schema(operation_id="posts_create", request=NewPostSerializer, responses={201: OwnPostSerializer})
     @idempotent
+    @refuses(*UNFIT, rules.PublishTimeError)
     def post(self, request: Request) -> Response:
         """Write a post: a draft, out at once, or to come out at a time; with files in processing it waits for them."""
         body = NewPostSerializer(data=request.data)
@@ -207,7 +228,10 @@ class PostView(PrivateView):
         known = selectors.known_posts(viewer, timezone.now())
         return rendered(get_object_or_404(known.with_parts(), pk=post_id), viewer)
 
-    @extend_schema(operation_id="posts_update", request=PostChangeSerializer, responses=own_shapes())
+    @extend_schema(
+        operation_id="posts_update", request=PostChangeSerializer, responses=own_shapes(), parameters=[IF_MATCH]
+    )
+    @refuses(*UNFIT)
     def patch(self, request: Request, post_id: UUID) -> Response:
         """Change the post that you have seen in the version named by If-Match."""
         version = required_version(request)
@@ -218,6 +242,7 @@ class PostView(PrivateView):
         return rendered(post, self.viewer)
 
     @extend_schema(operation_id="posts_delete", responses={204: None})
+    @refuses(rules.HasPurchasesError)
     def delete(self, request: Request, post_id: UUID) -> Response:
         """Delete a post that nobody has bought."""
         lifecycle.delete_post(post_id=post_id, creator_id=self.user_id)
@@ -231,6 +256,7 @@ class PublishView(PrivateView):
     throttle_scope = "posts"
 
     @extend_schema(operation_id="posts_publish", request=None, responses=own_shapes())
+    @refuses(rules.InvalidTransitionError, *UNFIT_TO_COME_OUT)
     def post(self, request: Request, post_id: UUID) -> Response:
         """Publish the post, or let it wait for its files."""
         return rendered(lifecycle.publish_post(post_id=post_id, creator_id=self.user_id), self.viewer)
@@ -243,6 +269,7 @@ class ScheduleView(PrivateView):
     throttle_scope = "posts"
 
     @extend_schema(operation_id="posts_schedule", request=ScheduleSerializer, responses=own_shapes())
+    @refuses(rules.InvalidTransitionError, rules.PublishTimeError, *UNFIT_TO_COME_OUT)
     def post(self, request: Request, post_id: UUID) -> Response:
         """Let the post come out at a time, or change the time; files still in processing are waited for as well."""
         body = ScheduleSerializer(data=request.data)
@@ -251,6 +278,7 @@ class ScheduleView(PrivateView):
         return rendered(post, self.viewer)
 
     @extend_schema(operation_id="posts_unschedule", responses={200: own_shapes()})
+    @refuses(rules.InvalidTransitionError)
     def delete(self, request: Request, post_id: UUID) -> Response:
         """Make the scheduled post a draft again."""
         return rendered(lifecycle.unschedule_post(post_id=post_id, creator_id=self.user_id), self.viewer)
@@ -263,6 +291,7 @@ class WithdrawView(PrivateView):
     throttle_scope = "posts"
 
     @extend_schema(operation_id="posts_withdraw", request=None, responses=own_shapes())
+    @refuses(rules.InvalidTransitionError)
     def post(self, request: Request, post_id: UUID) -> Response:
         """Withdraw the post; who bought it goes on reading it."""
         return rendered(lifecycle.withdraw_post(post_id=post_id, creator_id=self.user_id), self.viewer)

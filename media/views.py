@@ -20,10 +20,11 @@ from rest_framework.views import APIView
 from api.authentication import user_id_of
 from api.idempotency import idempotent_after
 from api.permissions import Anyone, Creator, SignedIn
-from api.signed_urls import sign, signed_address, verify
+from api.refusals import refuses
+from api.signed_urls import SignatureExpiredError, SignatureInvalidError, sign, signed_address, verify
 from media import conf, storage
+from media import exceptions as rules
 from media.delivery import file_to_deliver, with_addresses
-from media.exceptions import MediaNotReadyError
 from media.models import MediaAsset, MediaAssetQuerySet
 from media.selectors import announced_bytes, media_of, variant_to_deliver
 from media.serializers import (
@@ -103,6 +104,7 @@ class MediaListView(ListAPIView[MediaAsset]):
 
     @extend_schema(request={"multipart/form-data": UploadInput}, responses={202: UploadOutput})
     @idempotent_after(posted_file)
+    @refuses(rules.QuotaExceededError, rules.FileTooLargeError, rules.TypeNotAllowedError, rules.EmptyFileError)
     def post(self, request: Request, asset: MediaAsset) -> Response:
         """Upload a small file; it is processed behind the scenes, so ask for its status. Announce a larger one."""
         return Response(UploadOutput(record_upload(asset=asset)).data, status=status.HTTP_202_ACCEPTED)
@@ -116,6 +118,7 @@ class UploadListView(APIView):
 
     @extend_schema(request=UploadAnnouncement, responses={201: AnnouncedOutput})
     @idempotent_after(announced_file)
+    @refuses(rules.QuotaExceededError, rules.FileTooLargeError, rules.TypeNotAllowedError, rules.EmptyFileError)
     def post(self, request: Request, asset: MediaAsset) -> Response:
         """Announce a file; the answer says how to bring it, a large one in parts. Complete the upload afterwards."""
         announce_upload(asset=asset)
@@ -137,6 +140,7 @@ class IncomingFileView(APIView):
         return super().dispatch(request, *args, **kwargs)
 
     @extend_schema(request={"multipart/form-data": IncomingFile}, responses={204: None}, auth=[])
+    @refuses(rules.UploadRefusedError, rules.AlreadyUploadedError, rules.UploadExpiredError, rules.FileTooLargeError)
     def post(self, request: Request, media_id: UUID) -> Response:
         """Bring an announced file."""
         form = IncomingFile(data=request.data)
@@ -157,6 +161,7 @@ class IncomingPartView(APIView):
         responses={200: OpenApiResponse(description="The part is kept; `ETag` names it.")},
         auth=[],
     )
+    @refuses(rules.UploadRefusedError, rules.AlreadyUploadedError, rules.SizeMismatchError, rules.UploadExpiredError)
     def put(self, request: Request, media_id: UUID, number: int) -> Response:
         """Bring one part of an announced file; again replaces it."""
         policy = request.query_params.get("policy", "")
@@ -170,6 +175,16 @@ class UploadCompletionView(APIView):
     permission_classes = [SignedIn]
 
     @extend_schema(request=UploadCompletion, responses={202: UploadOutput})
+    @refuses(
+        rules.NotUploadedError,
+        rules.SizeMismatchError,
+        rules.ChecksumMismatchError,
+        rules.PartsMissingError,
+        rules.PartMismatchError,
+        rules.UploadBusyError,
+        rules.UploadExpiredError,
+        rules.TypeNotAllowedError,
+    )
     def post(self, request: Request, media_id: UUID) -> Response:
         """Have the brought file checked and processed; again answers with where it stands."""
         completion = UploadCompletion(data=request.data)
@@ -185,12 +200,14 @@ class UploadView(APIView):
     permission_classes = [SignedIn]
 
     @extend_schema(responses={200: UploadTargetOutput})
+    @refuses(rules.AlreadyUploadedError, rules.UploadExpiredError)
     def get(self, request: Request, media_id: UUID) -> Response:
         """What has come of an announced file, with fresh addresses for the rest of it."""
         asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
         return Response(UploadTargetOutput(present_target(asset=asset)).data)
 
     @extend_schema(responses={204: None})
+    @refuses(rules.AlreadyUploadedError)
     def delete(self, request: Request, media_id: UUID) -> Response:
         """Give an announced file up; what has come of it is removed."""
         asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
@@ -210,6 +227,7 @@ class MediaView(APIView):
         return Response(MediaOutput(get_object_or_404(media_of(user_id_of(request)), pk=media_id)).data)
 
     @extend_schema(responses={202: None})
+    @refuses(rules.MediaInUseError)
     def delete(self, request: Request, media_id: UUID) -> Response:
         """Delete a file that no post uses."""
         asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
@@ -225,6 +243,7 @@ class MediaUrlView(APIView):
     throttle_scope = "signed_urls"
 
     @extend_schema(parameters=[VariantQuery], responses={200: SignedUrlOutput})
+    @refuses(rules.MediaNotReadyError)
     def get(self, request: Request, media_id: UUID) -> Response:
         """A short-lived address of one variant."""
         query = VariantQuery(data=request.query_params)
@@ -232,7 +251,7 @@ class MediaUrlView(APIView):
         name = query.validated_data["variant"]
         asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
         if variant_to_deliver(media_id=asset.pk, name=name) is None:
-            raise MediaNotReadyError
+            raise rules.MediaNotReadyError
         signed = sign(media_id=asset.pk, variant=name, viewer_id=user_id_of(request), ttl=conf.url_lifetime())
         return Response(SignedUrlOutput(signed).data, headers={"Cache-Control": "private, no-store"})
 
@@ -244,6 +263,7 @@ class MediaFileView(APIView):
     permission_classes = [Anyone]
 
     @extend_schema(parameters=SIGNED, responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}, auth=[])
+    @refuses(SignatureInvalidError, SignatureExpiredError)
     def get(self, request: Request, media_id: UUID, variant: str) -> HttpResponseBase:
         """Deliver one variant, or send its reader on to the bucket for as long as this address works."""
         asked = {name: request.query_params.get(name, "") for name in ("viewer", "expires")}

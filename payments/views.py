@@ -1,5 +1,6 @@
 """Payments over HTTP: parse, call one function, serialise."""
 
+from http import HTTPStatus
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,9 +18,12 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.models import Role, User
+from api.exceptions import AmountOutOfRangeError, CurrencyNotSupportedError
 from api.idempotency import idempotent
 from api.parsers import bounded
 from api.permissions import Anyone, Creator, SignedIn
+from api.refusals import refuses
+from payments import exceptions as rules
 from payments import selectors
 from payments.gateways.base import MethodDetails
 from payments.models.ledger import LedgerEntry
@@ -80,6 +84,7 @@ class PaymentMethodViewSet(ListModelMixin, GenericViewSet[PaymentMethod]):
         return selectors.methods_of(user_id_of(self.request))
 
     @extend_schema(request=PaymentMethodInput, responses={201: PaymentMethodOutput})
+    @refuses(rules.InvalidTokenError, rules.TooManyDeclinesError)
     def create(self, request: Request) -> Response:
         """Store a token; the gateway is asked about it before any transaction is open."""
         token = parsed(PaymentMethodInput(data=request.data))["token"]
@@ -94,6 +99,7 @@ class PaymentMethodViewSet(ListModelMixin, GenericViewSet[PaymentMethod]):
         return Response(PaymentMethodOutput(method).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})
+    @refuses(rules.MethodInUseError)
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Forget a method that nothing relies on."""
         method = get_object_or_404(self.get_queryset(), pk=pk)
@@ -125,6 +131,15 @@ class TipViewSet(RetrieveModelMixin, GenericViewSet[Tip]):
 
     @extend_schema(request=TipInput, responses={201: TipOutput})
     @idempotent
+    @refuses(
+        rules.SelfTipError,
+        rules.RecipientCannotReceiveError,
+        rules.PostMismatchError,
+        AmountOutOfRangeError,
+        CurrencyNotSupportedError,
+        rules.MethodNotUsableError,
+        rules.TooManyDeclinesError,
+    )
     def create(self, request: Request) -> Response:
         """Send a tip; its status tells when the money has come."""
         tip = send_tip(sender_id=user_id_of(request), **parsed(TipInput(data=request.data)))
@@ -147,6 +162,18 @@ class PostPurchaseViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Pos
 
     @extend_schema(request=PostPurchaseInput, responses={201: PostPurchaseOutput})
     @idempotent
+    @refuses(
+        HTTPStatus.NOT_FOUND,
+        rules.AlreadyOwnedError,
+        rules.PurchasePendingError,
+        rules.PriceChangedError,
+        rules.PostUnavailableError,
+        rules.NotForSaleError,
+        rules.OwnPostError,
+        rules.IncludedInYourTierError,
+        rules.MethodNotUsableError,
+        rules.TooManyDeclinesError,
+    )
     def create(self, request: Request) -> Response:
         """Buy a post; its status tells when the money has come."""
         values = parsed(PostPurchaseInput(data=request.data))
@@ -180,6 +207,7 @@ class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
     @extend_schema(request=None, responses={200: PaymentOutput})
     @action(detail=True, methods=["post"])
     @idempotent
+    @refuses(rules.InvalidTransitionError, rules.PaymentExpiredError)
     def confirm(self, request: Request, pk: UUID) -> Response:
         """Say that the payer has done what `next_action` asked."""
         order = get_object_or_404(selectors.payments_by(user_id_of(request)), pk=pk)
@@ -187,6 +215,7 @@ class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
 
     @extend_schema(request=None, responses={200: PaymentOutput})
     @action(detail=True, methods=["post"])
+    @refuses(rules.InvalidTransitionError)
     def cancel(self, request: Request, pk: UUID) -> Response:
         """Call a payment off that has not gone to the gateway."""
         order = get_object_or_404(selectors.payments_by(user_id_of(request)), pk=pk)
@@ -195,6 +224,13 @@ class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
     @extend_schema(request=RefundInput, responses={201: RefundOutput})
     @action(detail=True, methods=["post"], url_path="refunds")
     @idempotent
+    @refuses(
+        rules.InvalidTransitionError,
+        rules.AlreadyRefundedError,
+        rules.DisputedError,
+        rules.RefundExceedsBalanceError,
+        rules.OutsideRefundWindowError,
+    )
     def refund(self, request: Request, pk: UUID) -> Response:
         """Give money back, as its payee or as finance staff."""
         is_finance = is_staff_finance(request)
@@ -226,10 +262,10 @@ class WebhookView(APIView):
         responses={
             202: OpenApiResponse(description="Stored, and handled soon."),
             200: OpenApiResponse(description="It was stored before."),
-            401: OpenApiResponse(description="The signature is missing or wrong."),
         },
         auth=[],
     )
+    @refuses(rules.MalformedWebhookError, rules.StaleWebhookError, rules.LivemodeMismatchError, rules.BadSignatureError)
     def post(self, request: Request, gateway: str) -> Response:
         """Take a signed event of a gateway; it is read from the raw body, of at most 256 KiB."""
         is_new = receive_webhook(gateway=gateway, raw=bounded(request._request), headers=request.headers)
@@ -275,6 +311,7 @@ class EarningsStatementView(generics.GenericAPIView[Any]):
     permission_classes = [Creator]
 
     @extend_schema(parameters=[StatementFilter], responses={(200, "text/csv"): OpenApiTypes.STR})
+    @refuses(CurrencyNotSupportedError)
     def get(self, request: Request) -> StreamingHttpResponse:
         """My statement of one month and currency as CSV: opening balance, every line, closing balance."""
         wanted = parsed(StatementFilter(data=request.query_params))

@@ -2,21 +2,21 @@
 
 from django.urls import path
 
-from subscriptions import views
+from subscriptions import tier_views, views
 
 urlpatterns = [
-    path("creators/<uuid:creator_id>/tiers", views.CreatorTiersView.as_view(), name="creator-tiers"),
+    path("creators/<uuid:creator_id>/tiers", tier_views.CreatorTiersView.as_view(), name="creator-tiers"),
     path("creators/<uuid:creator_id>/access", views.AccessView.as_view(), name="creator-access"),
-    path("tiers", views.TiersView.as_view(), name="tiers"),
-    path("tiers/<uuid:tier_id>", views.TierView.as_view(), name="tier"),
-    path("tiers/<uuid:tier_id>/prices", views.TierPricesView.as_view(), name="tier-prices"),
+    path("tiers", tier_views.TiersView.as_view(), name="tiers"),
+    path("tiers/<uuid:tier_id>", tier_views.TierView.as_view(), name="tier"),
+    path("tiers/<uuid:tier_id>/prices", tier_views.TierPricesView.as_view(), name="tier-prices"),
     path(
         "tiers/<uuid:tier_id>/prices/<uuid:price_id>/deactivate",
-        views.DeactivatePriceView.as_view(),
+        tier_views.DeactivatePriceView.as_view(),
         name="tier-price-deactivate",
     ),
-    path("tiers/<uuid:tier_id>/archive", views.ArchiveTierView.as_view(), name="tier-archive"),
-    path("tiers/<uuid:tier_id>/restore", views.RestoreTierView.as_view(), name="tier-restore"),
+    path("tiers/<uuid:tier_id>/archive", tier_views.ArchiveTierView.as_view(), name="tier-archive"),
+    path("tiers/<uuid:tier_id>/restore", tier_views.RestoreTierView.as_view(), name="tier-restore"),
     path("subscriptions", views.SubscriptionsView.as_view(), name="subscriptions"),
     path("subscriptions/<uuid:subscription_id>", views.SubscriptionView.as_view(), name="subscription"),
     path("subscriptions/<uuid:subscription_id>/cancel", views.CancelView.as_view(), name="subscription-cancel"),

@@ -1,24 +1,24 @@
-"""Tiers as creators offer them, subscriptions as their two parties see them."""
+"""Subscriptions as their two parties see them."""
 
 from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import generics, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.selectors import display_names
-from api.authentication import user_id_of, viewer_id_of
-from api.concurrency import required_version, with_version
+from api.authentication import user_id_of
 from api.idempotency import idempotent
-from api.permissions import Anyone, Creator, SignedIn
+from api.permissions import Creator, SignedIn
+from api.refusals import refuses
+from subscriptions import exceptions as rules
 from subscriptions import selectors
 from subscriptions.events import CancelledBy, CancelMode, CancelReason, RefundPolicy
 from subscriptions.models.subscriptions import Subscription
-from subscriptions.models.tiers import Tier
 from subscriptions.serializers import (
     AccessOutput,
     CancelInput,
@@ -26,68 +26,23 @@ from subscriptions.serializers import (
     ChangeInput,
     ChangePreviewOutput,
     PayWithInput,
-    PriceInput,
-    PriceOutput,
     SubscriberFilters,
     SubscriberOutput,
     SubscriptionFilters,
     SubscriptionInput,
     SubscriptionOutput,
-    TierInput,
-    TierOutput,
-    TierTextInput,
+    accepted,
 )
 from subscriptions.services.cancellation import cancel, resume
 from subscriptions.services.checkout import subscribe
 from subscriptions.services.payment_method import change_payment_method, retry_payment
 from subscriptions.services.tier_change import change_price, preview_change
-from subscriptions.services.tiers import (
-    add_price,
-    archive_tier,
-    create_tier,
-    deactivate_price,
-    restore_tier,
-    update_tier,
-)
 
-IF_MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, required=True, description='The version, as `"3"`.'
-)
 PARTY_OUTPUT = PolymorphicProxySerializer(
     component_name="SubscriptionAsSeen",
     serializers=[SubscriptionOutput, SubscriberOutput],
     resource_type_field_name=None,
 )
-
-
-def accepted(serializer: type[Any], data: Any, **kwargs: Any) -> Any:
-    """The validated input."""
-    given = serializer(data=data, **kwargs)
-    given.is_valid(raise_exception=True)
-    return given.validated_data
-
-
-def tier_response(tier: Tier, *, code: int = status.HTTP_200_OK) -> Response:
-    """The tier, and its version as ETag."""
-    return with_version(Response(TierOutput(tier).data, status=code), tier.version)
-
-
-def own_tier(request: Request, tier_id: UUID) -> Tier:
-    """The actor's tier of that id."""
-    return get_object_or_404(selectors.own_tiers(user_id_of(request)), pk=tier_id)
-
-
-class CreatorTiersView(generics.ListAPIView[Tier]):
-    """What a creator offers."""
-
-    permission_classes = [Anyone]
-    serializer_class = TierOutput
-
-    def get_queryset(self) -> Any:
-        """The tiers that the viewer finds."""
-        if getattr(self, "swagger_fake_view", False):
-            return Tier.objects.none()
-        return selectors.tiers_of_creator(self.kwargs["creator_id"], viewer_id=viewer_id_of(self.request))
 
 
 class AccessView(APIView):
@@ -100,86 +55,6 @@ class AccessView(APIView):
         """Whether I have access to a creator's posts for subscribers, through which tiers and until when."""
         access = selectors.access_to(creator_id, viewer_id=user_id_of(request))
         return Response(AccessOutput(access).data)
-
-
-class TiersView(APIView):
-    """New tiers."""
-
-    permission_classes = [Creator]
-
-    @extend_schema(request=TierInput, responses={201: TierOutput})
-    def post(self, request: Request) -> Response:
-        """Offer a new tier."""
-        tier = create_tier(creator_id=user_id_of(request), **accepted(TierInput, request.data))
-        return tier_response(tier, code=status.HTTP_201_CREATED)
-
-
-class TierView(APIView):
-    """One tier."""
-
-    def get_permissions(self) -> list[Any]:
-        """Anyone may look, its creator may change it."""
-        return [Creator()] if self.request.method == "PATCH" else [Anyone()]
-
-    @extend_schema(responses=TierOutput)
-    def get(self, request: Request, tier_id: UUID) -> Response:
-        """A tier that can be chosen, or that is mine or held by me."""
-        return tier_response(get_object_or_404(selectors.readable_tiers(viewer_id=viewer_id_of(request)), pk=tier_id))
-
-    @extend_schema(request=TierTextInput, responses=TierOutput, parameters=[IF_MATCH])
-    def patch(self, request: Request, tier_id: UUID) -> Response:
-        """Change my tier's text, place or cap."""
-        tier = own_tier(request, tier_id)
-        version = required_version(request)
-        changes = accepted(TierTextInput, request.data, partial=True)
-        return tier_response(update_tier(tier_id=tier.pk, version=version, changes=changes))
-
-
-class TierPricesView(APIView):
-    """The prices of a tier."""
-
-    permission_classes = [Creator]
-
-    @extend_schema(request=PriceInput, responses={201: PriceOutput})
-    def post(self, request: Request, tier_id: UUID) -> Response:
-        """Offer my tier at one more price."""
-        tier = own_tier(request, tier_id)
-        price = add_price(tier_id=tier.pk, terms=accepted(PriceInput, request.data))
-        return Response(PriceOutput(price).data, status=status.HTTP_201_CREATED)
-
-
-class DeactivatePriceView(APIView):
-    """Prices withdrawn."""
-
-    permission_classes = [Creator]
-
-    @extend_schema(request=None, responses=PriceOutput)
-    def post(self, request: Request, tier_id: UUID, price_id: UUID) -> Response:
-        """Offer a price no longer; who came at it keeps it."""
-        price = get_object_or_404(own_tier(request, tier_id).prices, pk=price_id)
-        return Response(PriceOutput(deactivate_price(tier_id=tier_id, price_id=price.pk)).data)
-
-
-class ArchiveTierView(APIView):
-    """Tiers withdrawn."""
-
-    permission_classes = [Creator]
-
-    @extend_schema(request=None, responses=TierOutput)
-    def post(self, request: Request, tier_id: UUID) -> Response:
-        """Let nobody new into my tier."""
-        return tier_response(archive_tier(tier_id=own_tier(request, tier_id).pk))
-
-
-class RestoreTierView(APIView):
-    """Tiers offered again."""
-
-    permission_classes = [Creator]
-
-    @extend_schema(request=None, responses=TierOutput)
-    def post(self, request: Request, tier_id: UUID) -> Response:
-        """Offer my archived tier again."""
-        return tier_response(restore_tier(tier_id=own_tier(request, tier_id).pk))
 
 
 class SubscriptionsView(generics.ListAPIView[Subscription]):
@@ -208,6 +83,16 @@ class SubscriptionsView(generics.ListAPIView[Subscription]):
 
     @extend_schema(request=SubscriptionInput, responses={201: SubscriptionOutput})
     @idempotent
+    @refuses(
+        rules.PaymentMethodRequiredError,
+        rules.AlreadySubscribedError,
+        rules.PriceChangedError,
+        rules.TierNotAvailableError,
+        rules.OwnTierError,
+        rules.TierFullError,
+        rules.TrialNotOfferedError,
+        rules.TrialAlreadyUsedError,
+    )
     def post(self, request: Request) -> Response:
         """Subscribe; while money is due the subscription is `incomplete` and gives no access."""
         wanted = accepted(SubscriptionInput, request.data)
@@ -258,6 +143,7 @@ class CancelView(PartyView):
 
     @extend_schema(request=CancelInput, responses=PARTY_OUTPUT)
     @idempotent
+    @refuses(rules.CancelNotAllowedError, rules.InvalidTransitionError)
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Cancel at the end of the period; at once while nothing is paid, or if the creator or the staff say so."""
         subscription = self.subscription(request, subscription_id)
@@ -288,6 +174,7 @@ class ResumeView(OwnView):
     """Cancellations taken back."""
 
     @extend_schema(request=None, responses=SubscriptionOutput)
+    @refuses(rules.NotCancellingError, rules.InvalidTransitionError)
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Take back the cancellation of my subscription while its period runs."""
         subscription = self.own(request, subscription_id)
@@ -298,6 +185,13 @@ class ChangePreviewView(OwnView):
     """What a change of price would mean."""
 
     @extend_schema(parameters=[ChangeFilters], responses=ChangePreviewOutput)
+    @refuses(
+        rules.SamePriceError,
+        rules.RenewalInProgressError,
+        rules.InvalidTransitionError,
+        rules.TierNotAvailableError,
+        rules.CurrencyDiffersError,
+    )
     def get(self, request: Request, subscription_id: UUID) -> Response:
         """When a change of my subscription to this price would hold, and what it would cost now."""
         subscription = self.own(request, subscription_id)
@@ -310,6 +204,17 @@ class ChangeView(OwnView):
 
     @extend_schema(request=ChangeInput, responses=SubscriptionOutput)
     @idempotent
+    @refuses(
+        rules.PaymentMethodRequiredError,
+        rules.PriceChangedError,
+        rules.SamePriceError,
+        rules.ChangeLimitError,
+        rules.RenewalInProgressError,
+        rules.InvalidTransitionError,
+        rules.TierNotAvailableError,
+        rules.TierFullError,
+        rules.CurrencyDiffersError,
+    )
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Change to another price: a dearer one for the same span once its difference is paid, others at renewal."""
         subscription = self.own(request, subscription_id)
@@ -322,6 +227,7 @@ class PaymentMethodView(OwnView):
 
     @extend_schema(request=PayWithInput, responses={202: SubscriptionOutput})
     @idempotent
+    @refuses(rules.InvalidTransitionError)
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Pay with another method from now on; what is past due is tried with it at once."""
         subscription = self.own(request, subscription_id)
@@ -336,6 +242,7 @@ class RetryPaymentView(OwnView):
 
     @extend_schema(request=None, responses={202: SubscriptionOutput})
     @idempotent
+    @refuses(rules.NotPastDueError)
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Try at once to pay what is past due."""
         subscription = retry_payment(subscription_id=self.own(request, subscription_id).pk)
