@@ -48,11 +48,15 @@ class Refusal:
 
 NOT_VALID = Refusal(400, "validation_error", "The request is not valid")
 MALFORMED_FORM = Refusal(400, "malformed_body", HTTPStatus.BAD_REQUEST.phrase)
-KEY_REFUSALS = (
+KEY_REFUSALS: tuple[type[DomainError] | HTTPStatus, ...] = (
     http.IdempotencyKeyRequiredError,
     http.IdempotencyKeyMalformedError,
     http.IdempotencyKeyReusedError,
     http.IdempotencyInProgressError,
+    # The key is held against the body, also where none is asked for.
+    http.MalformedJsonError,
+    http.PayloadTooLargeError,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 )
 VERSION_REFUSALS = (http.MalformedVersionError, http.VersionRequiredError, http.VersionConflictError)
 EVERYWHERE = (
