@@ -40,7 +40,9 @@ SELECT %s, 'sample.counted', (n / 2)::text, 0, n, n::text,
 
 @pytest.fixture
 def _filled(sample_room: None) -> None:
-    """Every table of the bus with so many rows, and the planner told."""
+    """Every table of the bus with so many rows, nothing left behind by other tests, and the planner told."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(sorted(TABLES))}")
     fill(ROWS, buckets=16)
     with connection.cursor() as cursor:
         cursor.execute(FILL_INBOX, [GROUP, ROWS])
