@@ -36,21 +36,14 @@ from api.authentication import user_id_of
 from api.exceptions import AccountSuspendedError, CurrencyNotSupportedError
 from api.permissions import Anyone, Creator, SignedIn
 from api.refusals import refuses
+from api.serializers import accepted
 
 NO_CONTENT = OpenApiResponse(description="Done.")
 
 
-def accepted(serializer: type[Any], request: Request, **kwargs: Any) -> dict[str, Any]:
-    """The validated body."""
-    given = serializer(data=request.data, **kwargs)
-    given.is_valid(raise_exception=True)
-    values: dict[str, Any] = given.validated_data
-    return values
-
-
 def signed_in(request: Request) -> User:
     """Whoever these credentials belong to; a suspended account is told so only after the right password."""
-    values = accepted(CredentialsInput, request)
+    values = accepted(CredentialsInput, request.data)
     user = authenticate(request._request, username=values["email"], password=values["password"])
     if not isinstance(user, User):
         raise rules.InvalidCredentialsError
@@ -70,7 +63,7 @@ class RegisterView(APIView):
     @refuses(rules.EmailTakenError)
     def post(self, request: Request) -> Response:
         """Make an account."""
-        user = services.register(**accepted(RegisterInput, request))
+        user = services.register(**accepted(RegisterInput, request.data))
         return Response(MeOutput(user).data, status=status.HTTP_201_CREATED)
 
 
@@ -99,7 +92,7 @@ class TokenRefreshView(APIView):
     @refuses(HTTPStatus.UNAUTHORIZED, AccountSuspendedError)
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for a new pair; the old one ends."""
-        return Response(tokens.renew(accepted(RefreshInput, request)["refresh"]))
+        return Response(tokens.renew(accepted(RefreshInput, request.data)["refresh"]))
 
 
 class TokenBlacklistView(APIView):
@@ -112,7 +105,7 @@ class TokenBlacklistView(APIView):
     @extend_schema(request=RefreshInput, responses={204: NO_CONTENT})
     def post(self, request: Request) -> Response:
         """End a refresh token."""
-        tokens.end(accepted(RefreshInput, request)["refresh"])
+        tokens.end(accepted(RefreshInput, request.data)["refresh"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -163,7 +156,7 @@ class MeView(APIView):
     @extend_schema(request=UserInput, responses=MeOutput)
     def patch(self, request: Request) -> Response:
         """Change my name."""
-        changes = accepted(UserInput, request, partial=True)
+        changes = accepted(UserInput, request.data, partial=True)
         return Response(MeOutput(services.update_user(user_id=user_id_of(request), changes=changes)).data)
 
 
@@ -177,7 +170,7 @@ class PasswordView(APIView):
     @refuses(rules.WrongPasswordError)
     def put(self, request: Request) -> Response:
         """Change my password; every token and every other session ends."""
-        user = services.change_password(user_id=user_id_of(request), **accepted(PasswordInput, request))
+        user = services.change_password(user_id=user_id_of(request), **accepted(PasswordInput, request.data))
         update_session_auth_hash(request._request, user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -195,14 +188,14 @@ class MyCreatorProfileView(APIView):
     @refuses(rules.AlreadyCreatorError, rules.HandleTakenError, CurrencyNotSupportedError)
     def post(self, request: Request) -> Response:
         """Become a creator."""
-        profile = services.become_creator(user_id=user_id_of(request), **accepted(CreatorProfileInput, request))
+        profile = services.become_creator(user_id=user_id_of(request), **accepted(CreatorProfileInput, request.data))
         return Response(OwnProfileOutput(profile).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=CreatorProfileInput, responses=OwnProfileOutput)
     @refuses(rules.NotCreatorError, rules.HandleTakenError, CurrencyNotSupportedError)
     def patch(self, request: Request) -> Response:
         """Change my creator profile."""
-        changes = accepted(CreatorProfileInput, request, partial=True)
+        changes = accepted(CreatorProfileInput, request.data, partial=True)
         return Response(
             OwnProfileOutput(services.update_creator_profile(user_id=user_id_of(request), changes=changes)).data
         )

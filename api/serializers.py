@@ -49,6 +49,13 @@ class ClosedSerializer(serializers.Serializer[Any]):
         }
 
 
+def accepted(serializer: type[serializers.Serializer[Any]], data: Any, **kwargs: Any) -> Any:
+    """The validated input, in the form that the serializer gives it; raises DRF's ValidationError."""
+    given = serializer(data=data, **kwargs)
+    given.is_valid(raise_exception=True)
+    return given.validated_data
+
+
 class StrictIntegerField(serializers.IntegerField):
     """A JSON integer; no float, no string, no boolean."""
 

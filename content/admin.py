@@ -31,8 +31,8 @@ from content.models import (
 )
 from content.reports import ModerationEntry, PostReport, ReportedPost
 from content.selectors import reported_posts
-from content.services.lifecycle import moderate_post, take_down_post
-from content.services.moderation import hide_comment, reinstate_comment
+from content.services.lifecycle import take_down_post
+from content.services.moderation import hide_comment, moderate_post, reinstate_comment
 from eventbus.pages import act_on_each, asks_why
 
 if TYPE_CHECKING:
@@ -124,27 +124,24 @@ class PostAdmin(ReadOnlyAdmin):
     )
     def hide(self, request: HttpRequest, queryset: QuerySet[Post], reason: str) -> None:
         """Hide the chosen posts."""
+        self.decide(request, queryset, Post.Moderation.HIDDEN, done="Hidden", reason=reason)
 
-        def hidden(post: Post) -> bool:
-            after = moderate_post(
-                post_id=post.pk, moderation=Post.Moderation.HIDDEN, actor_id=actor_of(request), reason=reason
-            )
-            return after.moderation != post.moderation
-
-        act_on_each(self, request, queryset, hidden, done="Hidden", reason=reason)
-
-    @admin.action(description="Clear of suspicion", permissions=["moderate"])
+    @admin.action(description="Clear, and dismiss what was reported", permissions=["moderate"])
     @asks_why("Hidden posts can be seen again as their creators set them; what was reported of these posts is settled.")
     def clear(self, request: HttpRequest, queryset: QuerySet[Post], reason: str) -> None:
-        """Let the chosen posts be seen again."""
+        """Let the chosen posts be seen again, and settle their reports."""
+        self.decide(request, queryset, Post.Moderation.CLEAR, done="Cleared", reason=reason)
 
-        def cleared(post: Post) -> bool:
-            after = moderate_post(
-                post_id=post.pk, moderation=Post.Moderation.CLEAR, actor_id=actor_of(request), reason=reason
-            )
-            return after.moderation != post.moderation
+    def decide(
+        self, request: HttpRequest, queryset: QuerySet[Post], moderation: str, *, done: str, reason: str
+    ) -> None:
+        """Set the moderators' word on each of the chosen posts."""
+        actor_id = actor_of(request)
 
-        act_on_each(self, request, queryset, cleared, done="Cleared", reason=reason)
+        def decided(post: Post) -> bool:
+            return moderate_post(post_id=post.pk, moderation=moderation, actor_id=actor_id, reason=reason)
+
+        act_on_each(self, request, queryset, decided, done=done, reason=reason)
 
     @admin.action(description="Delete for breaking the rules, and refund the buyers", permissions=["moderate"])
     @asks_why("These posts are deleted for ever, and everybody who bought one is refunded. This cannot be undone.")
@@ -186,7 +183,6 @@ class ReportedPostAdmin(PostAdmin):
     ]
     list_filter = ["moderation", OpenReasonFilter, "visibility"]
     inlines = [PostReportInline, ModerationEntryInline, PostTierInline, PostMediaInline]
-    actions = ["hide", "dismiss", "take_down"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Post]:
         """The posts that wait, with what the list shows of them."""
@@ -195,17 +191,6 @@ class ReportedPostAdmin(PostAdmin):
     def get_ordering(self, request: HttpRequest) -> Any:
         """By what the queue counts, which no column holds."""
         return ["-counting", "-reporters", "id"]
-
-    @admin.action(description="Dismiss the reports and clear", permissions=["moderate"])
-    @asks_why("The posts stay as they are; those that were flagged or hidden are cleared.")
-    def dismiss(self, request: HttpRequest, queryset: QuerySet[Post], reason: str) -> None:
-        """Decide that nothing is wrong with the chosen posts."""
-
-        def dismissed(post: Post) -> bool:
-            moderate_post(post_id=post.pk, moderation=Post.Moderation.CLEAR, actor_id=actor_of(request), reason=reason)
-            return True
-
-        act_on_each(self, request, queryset, dismissed, done="Dismissed", reason=reason)
 
     @admin.display(description="first file")
     def picture(self, post: ReportedPost) -> str:

@@ -11,7 +11,3 @@ class ContentConfig(AppConfig):
         """Load the models that build on those of content.models."""
         super().import_models()
         import_module("content.reports")
-
-    def ready(self) -> None:
-        """Register the checks."""
-        import_module("content.checks")

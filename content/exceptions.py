@@ -7,6 +7,7 @@ DomainError
 ├── NotPublishedError          409
 ├── CommentsClosedError        409
 ├── MediaNotReadyError         409 on delivery
+├── OwnPostError               422
 └── UnfitPostError             422  what the post is made of does not fit together
     ├── EmptyPostError
     ├── MediaNotOwnedError
@@ -19,7 +20,6 @@ DomainError
     ├── PriceRequiredError
     ├── PriceNotAllowedError
     ├── PublishTimeError
-    ├── OwnPostError
     ├── PreviewNotInPostError
     └── ReplyDepthError
 """
@@ -148,10 +148,11 @@ class PriceNotAllowedError(UnfitPostError):
     title = "Only a post sold singly has a price"
 
 
-class OwnPostError(UnfitPostError):
+class OwnPostError(DomainError):
     """A creator reports their own post."""
 
     code = "own_post"
+    status = 422
     title = "This is your own post"
 
 

@@ -176,6 +176,10 @@ class MediaUrlView(ReadersView):
 
     def file(self, post_id: UUID, media_id: UUID) -> MediaRef:
         """The file of a post that the viewer may read, or one that its creator shows to all who may know of it."""
-        known = selectors.known_posts(self.viewer, timezone.now())
-        preview = selectors.preview_of(get_object_or_404(known, pk=post_id), media_id).first()
-        return preview or get_object_or_404(selectors.file_of(self.readable_post(post_id), media_id))
+        viewer, now = self.viewer, timezone.now()
+        post = get_object_or_404(selectors.known_posts(viewer, now), pk=post_id)
+        preview = selectors.preview_of(post, media_id).first()
+        if preview is not None:
+            return preview
+        selectors.require_access(viewer, post, now)
+        return get_object_or_404(selectors.file_of(post, media_id))

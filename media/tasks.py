@@ -14,7 +14,7 @@ from django.utils import timezone
 from media.selectors import media_due_for_collection, media_due_for_work, media_with_files_left, uploads_overdue
 from media.services.processing import process
 from media.services.removal import collect_orphan, drop_stray_parts, expire_upload, remove_files, sweep_strays
-from media.services.verification import verify_all
+from media.services.verification import BEFORE_ALL, verify_next
 
 BATCH = 100
 SOFT_LIMIT_SECONDS = 120  # a 40-megapixel image takes some seconds
@@ -84,9 +84,12 @@ def sweep_stray_files() -> int:
 
 
 @shared_task
-def verify_stored_files() -> int:
-    """Hold every file against the store; how many lack bytes."""
-    return len(verify_all().lost)
+def verify_stored_files(after: str = str(BEFORE_ALL)) -> int:
+    """Hold the next files against the store and leave the rest to a task of its own; how many lack bytes."""
+    report = verify_next(after=UUID(after))
+    if report.last is not None:
+        verify_stored_files.delay(str(report.last))
+    return len(report.lost)
 
 
 def enqueue_processing(media_id: UUID, kind: str) -> None:

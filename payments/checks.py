@@ -9,18 +9,9 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
 from payments.encryption import cipher, fingerprint
-from payments.fees import BASIS_POINTS
 from payments.gateways.registry import current_gateway
 
 LAST_RETRY_DAY = 21  # a billing request ends a day later
-
-
-@register()
-def the_platform_takes_at_most_all(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """A fee below nothing or above everything would break every order."""
-    if 0 <= settings.PLATFORM_FEE_BPS <= BASIS_POINTS:
-        return []
-    return [Error("PLATFORM_FEE_BPS is hundredths of a percent: 0 to 10000", id="payments.E001")]
 
 
 @register()

@@ -257,10 +257,3 @@ class AccessOutput(serializers.Serializer[Any]):
     has_access = serializers.BooleanField()
     tiers = serializers.ListField(child=serializers.UUIDField())
     until = serializers.DateTimeField(allow_null=True)
-
-
-def accepted(serializer: type[Any], data: Any, **kwargs: Any) -> Any:
-    """The validated input."""
-    given = serializer(data=data, **kwargs)
-    given.is_valid(raise_exception=True)
-    return given.validated_data

@@ -15,10 +15,11 @@ from api.concurrency import IF_MATCH, required_version, with_version
 from api.exceptions import CurrencyNotSupportedError
 from api.permissions import Anyone, Creator
 from api.refusals import refuses
+from api.serializers import accepted
 from subscriptions import exceptions as rules
 from subscriptions import selectors
 from subscriptions.models.tiers import Tier
-from subscriptions.serializers import PriceInput, PriceOutput, TierInput, TierOutput, TierTextInput, accepted
+from subscriptions.serializers import PriceInput, PriceOutput, TierInput, TierOutput, TierTextInput
 from subscriptions.services.tiers import (
     add_price,
     archive_tier,

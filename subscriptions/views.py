@@ -15,6 +15,7 @@ from api.authentication import user_id_of
 from api.idempotency import idempotent
 from api.permissions import Creator, SignedIn
 from api.refusals import refuses
+from api.serializers import accepted
 from subscriptions import exceptions as rules
 from subscriptions import selectors
 from subscriptions.events import CancelledBy, CancelMode, CancelReason, RefundPolicy
@@ -31,7 +32,6 @@ from subscriptions.serializers import (
     SubscriptionFilters,
     SubscriptionInput,
     SubscriptionOutput,
-    accepted,
 )
 from subscriptions.services.cancellation import cancel, resume
 from subscriptions.services.checkout import subscribe

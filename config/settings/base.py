@@ -260,8 +260,8 @@ CLEARING_DAYS = env.whole("CLEARING_DAYS", default=7, at_least=0, at_most=365)
 PROCESSOR_KEEPS_FEE = env.bool("PROCESSOR_KEEPS_FEE", default=True)
 TRIBUTARY_TOKEN_KEYS: list[str] = env.list("TRIBUTARY_TOKEN_KEYS", default=[])
 TRIBUTARY_FINGERPRINT_KEY = env.str("TRIBUTARY_FINGERPRINT_KEY", default="")
-REPORTS_TO_FLAG = env.int("TRIBUTARY_REPORTS_TO_FLAG", default=3)
-REPORTER_AGE_DAYS = env.int("TRIBUTARY_REPORTER_AGE_DAYS", default=7)
+REPORTS_TO_FLAG = env.whole("TRIBUTARY_REPORTS_TO_FLAG", default=3, at_least=1, at_most=1_000_000)
+REPORTER_AGE_DAYS = env.whole("TRIBUTARY_REPORTER_AGE_DAYS", default=7, at_least=0, at_most=3650)
 # At most a day: asked for earlier, a renewal would forbid every change of price for as long.
 RENEWAL_LEAD_MINUTES = env.whole("TRIBUTARY_RENEWAL_LEAD_MINUTES", default=60, at_least=1, at_most=1440)
 

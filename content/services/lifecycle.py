@@ -1,4 +1,4 @@
-"""Where a post stands: out, off sale, gone, or hidden by moderators."""
+"""Where a post stands: coming, out, off sale, or gone."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,16 +12,11 @@ from content.exceptions import HasPurchasesError, InvalidTransitionError
 from content.models import Entitlement, Post
 from content.reports import ModerationEntry, PostReport
 from content.services import composition
-from content.services.moderation import record
+from content.services.moderation import record, settle_reports
 from content.services.posts import bring_out, media_ids_of, require_ahead, tell
 from eventbus.outbox import publish
 
 PUBLISHABLE = (Post.Status.DRAFT, Post.Status.SCHEDULED, Post.Status.WITHDRAWN)
-ENTRIES: dict[str, ModerationEntry.Action] = {
-    Post.Moderation.FLAGGED: ModerationEntry.Action.FLAG,
-    Post.Moderation.HIDDEN: ModerationEntry.Action.HIDE,
-    Post.Moderation.CLEAR: ModerationEntry.Action.CLEAR,
-}
 SCHEDULABLE = (Post.Status.DRAFT, *Post.COMING)
 
 
@@ -30,11 +25,10 @@ def publish_post(*, post_id: UUID, creator_id: UUID) -> Post:
     """Bring a draft or a scheduled post out now, or a withdrawn one back; files still in processing are waited for."""
     known = composition.lock_media(media_ids_of(post_id))
     post = get_object_or_404(Post.objects.of_creator(creator_id).locked(), pk=post_id)
-    if (
-        post.status not in PUBLISHABLE and post.publish_at is None
-    ):  # what waits for its files may stop waiting for a time
+    waits_for_a_time = post.publish_at is not None  # and may stop to, also while it waits for its files
+    if post.status not in PUBLISHABLE and not waits_for_a_time:
         raise InvalidTransitionError(f"A post that is {post.get_status_display()} cannot be published")
-    previous_status, changed = post.status, {"publish_at"} if post.publish_at else set()
+    previous_status, changed = post.status, {"publish_at"} if waits_for_a_time else set()
     post.publish_at = None
     bring_out(post, composition.require_media(creator_id, post.media_ids, known))
     post.withdrawn_at = None
@@ -123,22 +117,3 @@ def bury(post: Post, *, deleted_by: DeletedBy, reason: DeletionReason, refund_pu
     settle_reports(post, decision=PostReport.Decision.DELETED)
     publish(PostDeleted.of(post, deleted_by=deleted_by, reason=reason, refund_purchases=refund_purchases))
     return post
-
-
-@transaction.atomic
-def moderate_post(*, post_id: UUID, moderation: str, actor_id: UUID, reason: str = "") -> Post:
-    """Set a moderator's word on a post, and settle what was reported of it; status and audience are not theirs."""
-    post = Post.objects.locked().get(pk=post_id)
-    settled = settle_reports(post, decision=moderation) if moderation != Post.Moderation.FLAGGED else 0
-    is_new = post.status != Post.Status.DELETED and post.moderation != moderation
-    if settled or is_new:
-        record(post, ENTRIES[moderation], actor_id=actor_id, reason=reason)
-    if not is_new:
-        return post
-    post.moderation = moderation
-    return tell(post, changed={"moderation"}, previous_status=post.status)
-
-
-def settle_reports(post: Post, *, decision: str) -> int:
-    """Let the open reports of the locked post count no more, and say how many they were."""
-    return PostReport.objects.open().filter(post=post).update(settled_at=timezone.now(), decision=decision)

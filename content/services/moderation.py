@@ -1,4 +1,4 @@
-"""Moderators take a comment away and bring it back; every decision about a post or a comment is kept."""
+"""Moderators take posts and comments away and bring them back; every decision is kept."""
 
 from uuid import UUID
 
@@ -6,9 +6,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from content.models import Comment, Post
-from content.reports import ModerationEntry
+from content.reports import ModerationEntry, PostReport
 from content.services.comments import count
+from content.services.posts import tell
 from content.services.trending import note_comments
+
+ENTRIES: dict[str, ModerationEntry.Action] = {
+    Post.Moderation.FLAGGED: ModerationEntry.Action.FLAG,
+    Post.Moderation.HIDDEN: ModerationEntry.Action.HIDE,
+    Post.Moderation.CLEAR: ModerationEntry.Action.CLEAR,
+}
 
 
 def record(
@@ -23,6 +30,28 @@ def record(
     ModerationEntry.objects.create(
         post=post, comment=comment, action=action, actor_id=actor_id, reason=reason, created_at=timezone.now()
     )
+
+
+@transaction.atomic
+def moderate_post(*, post_id: UUID, moderation: str, actor_id: UUID, reason: str = "") -> bool:
+    """Set a moderator's word on a post and settle what was reported of it; whether there was anything to decide.
+
+    Status and audience stay the creator's business.
+    """
+    post = Post.objects.locked().get(pk=post_id)
+    settled = settle_reports(post, decision=moderation) if moderation != Post.Moderation.FLAGGED else 0
+    is_new = post.status != Post.Status.DELETED and post.moderation != moderation
+    if settled or is_new:
+        record(post, ENTRIES[moderation], actor_id=actor_id, reason=reason)
+    if is_new:
+        post.moderation = moderation
+        tell(post, changed={"moderation"}, previous_status=post.status)
+    return bool(settled) or is_new
+
+
+def settle_reports(post: Post, *, decision: str) -> int:
+    """Let the open reports of the locked post count no more, and say how many they were."""
+    return PostReport.objects.open().filter(post=post).update(settled_at=timezone.now(), decision=decision)
 
 
 @transaction.atomic

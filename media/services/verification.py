@@ -15,6 +15,7 @@ from media.models import MediaAsset, MediaVariant
 from media.services.removal import STRAY_AGE
 
 BATCH = 500
+BEFORE_ALL = UUID(int=0)
 # No worker takes these up again, so nobody writes into their folders. A failed file may be tried again, and keeps all.
 SETTLED = (MediaAsset.Status.READY, MediaAsset.Status.REJECTED)
 
@@ -32,32 +33,36 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What a look at all files found."""
+    """What a look at files found; `last` is the one looked at last, None when none was left."""
 
     files: int
     lost: list[Finding]
     removed: int
+    last: UUID | None
+
+
+def verify_next(*, after: UUID) -> Report:
+    """Look at the next files that were brought, in the order of their ids."""
+    brought = MediaAsset.objects.brought().filter(pk__gt=after).order_by("pk")
+    ids = list(brought.values_list("pk", flat=True)[:BATCH])
+    findings = [finding for media_id in ids if (finding := verify_files(media_id=media_id)) is not None]
+    return Report(
+        files=len(ids),
+        lost=[finding for finding in findings if finding.missing],
+        removed=sum(len(finding.removed) for finding in findings),
+        last=ids[-1] if ids else None,
+    )
 
 
 def verify_all() -> Report:
-    """Look at every file that was brought, in the order of their ids."""
-    report = Report(files=0, lost=[], removed=0)
-    last = UUID(int=0)
-    while ids := ids_after(last):
-        for media_id in ids:
-            finding = verify_files(media_id=media_id)
-            report.files += 1
-            if finding is not None:
-                report.removed += len(finding.removed)
-                report.lost += [finding] if finding.missing else []
-        last = ids[-1]
-    return report
-
-
-def ids_after(last: UUID) -> list[UUID]:
-    """The next files that were brought."""
-    brought = MediaAsset.objects.brought().filter(pk__gt=last).order_by("pk")
-    return list(brought.values_list("pk", flat=True)[:BATCH])
+    """Look at every file that was brought."""
+    whole, step = Report(files=0, lost=[], removed=0, last=None), verify_next(after=BEFORE_ALL)
+    while step.last is not None:
+        whole.files += step.files
+        whole.lost += step.lost
+        whole.removed += step.removed
+        step = verify_next(after=step.last)
+    return whole
 
 
 def verify_files(*, media_id: UUID) -> Finding | None:
@@ -72,13 +77,10 @@ def verify_files(*, media_id: UUID) -> Finding | None:
     missing = tuple(sorted(named_keys(asset) - stored))
     now = timezone.now()
     unchanged = MediaAsset.objects.filter(pk=media_id, status=asset.status, updated_at=asset.updated_at)
+    if not unchanged.update(files_missing_since=(asset.files_missing_since or now) if missing else None):
+        return None
     if missing:
         logger.error("media %s lacks %s", media_id, ", ".join(missing))
-        marked = unchanged.update(files_missing_since=asset.files_missing_since or now)
-    else:
-        marked = unchanged.update(files_missing_since=None)
-    if not marked:
-        return None
     surplus: tuple[str, ...] = ()
     if asset.status in SETTLED and asset.updated_at < now - STRAY_AGE:
         surplus = tuple(sorted(key for key in stored if not belongs(key, asset)))

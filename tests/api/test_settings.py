@@ -148,6 +148,8 @@ def test_a_task_sent_without_redis_reaches_a_worker(tmp_path):
         ("CLEARING_DAYS", "-1", "0 to 365, not -1"),
         ("REFUND_WINDOW_DAYS", "-1", "0 to 3650, not -1"),
         ("PLATFORM_FEE_BPS", "10001", "0 to 10000, not 10001"),
+        ("TRIBUTARY_REPORTS_TO_FLAG", "0", "1 to 1000000, not 0"),
+        ("TRIBUTARY_REPORTER_AGE_DAYS", "-1", "0 to 3650, not -1"),
     ],
 )
 def test_a_number_beyond_its_bounds_stops_the_start(name, value, bounds):

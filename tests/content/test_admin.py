@@ -12,8 +12,8 @@ from content.events import PostDeleted, PostUpdated
 from content.models import Comment, Entitlement, LikeSignal, MediaRef, Post, PostLike, PostTip, PostTrend, TierRef
 from content.reports import ModerationEntry, PostReport, ReportedPost
 from content.services.comments import add_comment
-from content.services.lifecycle import moderate_post
 from content.services.likes import like_post
+from content.services.moderation import moderate_post
 from content.services.reports import report_post
 from eventbus.testing import published
 from tests.content import factories

@@ -7,8 +7,8 @@ from uuid_utils.compat import uuid7
 from content.access import Viewer
 from content.models import LikeSignal, Post
 from content.services.comments import add_comment
-from content.services.lifecycle import moderate_post
 from content.services.likes import like_post
+from content.services.moderation import moderate_post
 from content.services.trending import note_likes, rescore_stale
 from tests.content import factories
 from tests.content.test_api_posts import LOCKED_FIELDS

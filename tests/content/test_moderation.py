@@ -1,11 +1,9 @@
 """Moderators hide comments and bring them back, whoever is at work beside them; every decision is kept."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from threading import Barrier, Thread
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -17,12 +15,13 @@ from content.models import Comment, Post, PostTrend
 from content.reports import ModerationEntry, PostReport
 from content.selectors import comments_of
 from content.services.comments import add_comment, delete_comment, edit_comment
-from content.services.lifecycle import moderate_post, publish_post, take_down_post
-from content.services.moderation import hide_comment, reinstate_comment
+from content.services.lifecycle import publish_post, take_down_post
+from content.services.moderation import hide_comment, moderate_post, reinstate_comment
 from content.services.reports import report_post
 from content.services.trending import rescore_stale
 from eventbus.testing import published
 from tests.content import factories
+from tests.races import succeed_at_once
 
 MODERATOR = uuid7()
 WHY = {"actor_id": MODERATOR, "reason": "Against the rules"}
@@ -173,33 +172,12 @@ def report(post: Post) -> PostReport:
     return found
 
 
-def at_once(*works: Callable[[], object]) -> None:
-    """Do them all from the same moment on, each on its own connection; none may fail."""
-    start, failures = Barrier(len(works)), []
-
-    def run(work: Callable[[], object]) -> None:
-        try:
-            start.wait(timeout=60)
-            work()
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=[work]) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-
-
 @pytest.mark.django_db(transaction=True)
 def test_the_reports_of_a_decided_crowd_never_flag_it_again(public_post):
     for _ in range(2):
         report(public_post)
 
-    at_once(
+    succeed_at_once(
         lambda: report(public_post),
         lambda: report(public_post),
         lambda: moderate_post(post_id=public_post.pk, moderation="clear", **WHY),
@@ -223,7 +201,7 @@ def test_the_reports_of_a_decided_crowd_never_flag_it_again(public_post):
 def test_hiding_and_publishing_at_once_both_hold(creator_id):
     post = factories.draft(creator_id)
 
-    at_once(
+    succeed_at_once(
         lambda: publish_post(post_id=post.pk, creator_id=creator_id),
         lambda: moderate_post(post_id=post.pk, moderation="hidden", **WHY),
     )
@@ -240,7 +218,7 @@ def test_hiding_and_publishing_at_once_both_hold(creator_id):
 def test_hiding_deleting_and_answering_at_once_leave_the_counts_right(public_post, comment, reader, stranger):
     other = add_comment(post_id=public_post.pk, viewer=reader, body="Good shoes")
 
-    at_once(
+    succeed_at_once(
         lambda: hide_comment(comment_id=comment.pk, **WHY),
         lambda: hide_comment(comment_id=comment.pk, **WHY),
         lambda: delete_comment(comment_id=comment.pk, viewer=reader),

@@ -14,12 +14,12 @@ from content.exceptions import EmptyPostError, HasPurchasesError, InvalidTransit
 from content.models import Post
 from content.services.lifecycle import (
     delete_post,
-    moderate_post,
     publish_post,
     schedule_post,
     take_down_post,
     withdraw_post,
 )
+from content.services.moderation import moderate_post
 from eventbus.testing import published
 from tests.content import factories
 from tests.content.factories import PRICE

@@ -12,7 +12,8 @@ from uuid_utils.compat import uuid7
 from content.access import ANONYMOUS, Viewer
 from content.models import Post
 from content.selectors import found_posts
-from content.services.lifecycle import moderate_post, withdraw_post
+from content.services.lifecycle import withdraw_post
+from content.services.moderation import moderate_post
 from tests.content import factories
 
 TEXTS = {"title": "Harbour lights", "teaser": "An evening walk", "body": "We met the lighthouse keeper"}

@@ -17,6 +17,7 @@ from eventbus import parking, processing
 from eventbus.consumer import Consumer
 from eventbus.exceptions import TopicsPausedError
 from eventbus.handlers import Handler, handlers_of
+from eventbus.messages import Message
 from eventbus.models import ConsumerWorker, ParkedEvent, PausedTopic
 from eventbus.status import bus_status
 from tests.eventbus.conftest import message
@@ -103,6 +104,21 @@ def test_with_too_much_parked_nothing_is_read_until_there_is_less(
         "consumer tests reads no more: 11 events are parked, more than the 10 that parked_limit allows",
         "consumer tests reads again: 9 events are parked",
     ]
+
+
+def test_a_run_to_the_end_goes_on_when_nothing_came_for_a_moment(
+    consumer: Consumer, group: Group, monkeypatch: Any
+) -> None:
+    send(group, *some(3))
+    take, asked = Source.take, list[int]()
+
+    def empty_at_first(source: Source, limit: int, seconds: float) -> list[Message]:
+        asked.append(limit)
+        return take(source, limit, seconds) if len(asked) > 1 else []
+
+    monkeypatch.setattr(Source, "take", empty_at_first)
+
+    assert consumer.drain() == 3
 
 
 def test_a_run_to_the_end_fails_before_a_paused_topic(consumer: Consumer, group: Group) -> None:

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,6 +25,7 @@ from eventbus.replay.sources import Journal
 from eventbus.tasks import keep_journal_partitions
 from tests.eventbus.conftest import message
 from tests.eventbus.sample import Counted
+from tests.races import at_once
 
 JOURNAL = {"client_id": "journal-service", "group_id": "journal-consumer-group"}
 
@@ -212,27 +212,6 @@ def test_a_clock_of_ours_that_jumps_drops_no_day(writer: JournalWriter) -> None:
         keep_journal_partitions()
 
     assert JournalEvent.objects.count() == 1
-
-
-def at_once(*works: Callable[[], object]) -> list[object]:
-    """What each answers, all started together, each on a connection of its own."""
-    barrier, answers = threading.Barrier(len(works)), list[object]()
-
-    def run(work: Callable[[], object]) -> None:
-        try:
-            barrier.wait(timeout=60)
-            answers.append(work())
-        except Exception as error:
-            answers.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=[work]) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
 
 
 @pytest.mark.django_db(transaction=True)

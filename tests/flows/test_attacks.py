@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from rest_framework.test import APIClient
 
-from content.services.lifecycle import moderate_post
+from content.services.moderation import moderate_post
 from eventbus.models import OutboxEvent
 from payments import tasks
 from payments.gateways.sandbox import SIGNATURE_HEADER

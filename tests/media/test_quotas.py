@@ -10,8 +10,8 @@ from media.models import MediaAsset
 from tests.media.conftest import client_of
 from tests.media.factories import jpeg, processed, upload
 from tests.media.test_direct_uploads import announce
-from tests.media.test_removal import at_once
 from tests.media.test_upload import send
+from tests.races import succeed_at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -99,7 +99,7 @@ def test_many_at_once_get_no_more_than_one_after_another(creator, settings, monk
     def one_more():
         statuses.append(bring(client_of(User.objects.get(pk=creator.pk)), jpeg()).status_code)
 
-    at_once(*[one_more] * 6)
+    succeed_at_once(*[one_more] * 6)
 
     assert sorted(status // 100 for status in statuses) == [2, 2, 4, 4, 4, 4]
     assert MediaAsset.objects.filter(owner_id=creator.pk).count() == 2

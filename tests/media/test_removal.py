@@ -2,10 +2,8 @@
 
 import os
 from datetime import timedelta
-from threading import Barrier, Thread
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -17,6 +15,7 @@ from media.models import MediaAsset, MediaReference, MediaVariant
 from media.services.removal import delete_media, remove_by_policy, remove_files, sweep_strays
 from media.tasks import collect_garbage
 from tests.media.factories import jpeg, post_created, post_deleted, processed, upload
+from tests.races import succeed_at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -190,29 +189,12 @@ def test_the_store_has_no_public_address():
         storage.private_storage.url("anything")
 
 
-def at_once(*works):
-    barrier = Barrier(len(works), timeout=20)
-
-    def run(work):
-        try:
-            barrier.wait()
-            work()
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-
-
 @pytest.mark.django_db(transaction=True)
 def test_two_collectors_delete_each_file_once(settings):
     settings.MEDIA_UNUSED_GRACE_SECONDS = 0
     assets = [upload() for _ in range(5)]
 
-    at_once(collect_garbage, collect_garbage)
+    succeed_at_once(collect_garbage, collect_garbage)
     collect_garbage()
 
     assert sorted(event.media_id for event in published(MediaDeleted)) == sorted(asset.pk for asset in assets)
@@ -223,7 +205,7 @@ def test_two_posts_that_let_go_at_once_leave_an_orphan():
     asset, first, second = upload(), uuid7(), uuid7()
     deliver(post_created(first, [asset]), post_created(second, [asset]), to="media")
 
-    at_once(
+    succeed_at_once(
         lambda: deliver(post_deleted(first, [asset]), to="media"),
         lambda: deliver(post_deleted(second, [asset]), to="media"),
     )

@@ -3,11 +3,9 @@
 import json
 import time
 from datetime import timedelta
-from threading import Barrier, Thread
 
 import pytest
 import time_machine
-from django.db import connection
 from django.utils import timezone
 
 from eventbus.testing import deliver
@@ -30,6 +28,7 @@ from payments.services.refunds import refund_payment
 from payments.services.webhooks import handle_event, receive_webhook
 from tests.accounts.factories import make_user
 from tests.payments.factories import PostStory, make_method, make_offer, make_purchase, make_tip
+from tests.races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,35 +39,8 @@ def _no_worker(monkeypatch):
     monkeypatch.setattr("celery.canvas.Signature.delay", lambda *args, **kwargs: None)
 
 
-def at_once(work, times=2):
-    """Run the work in so many threads, all past the starting line before any goes on; what each gave or raised."""
-    return all_at_once([work] * times)
-
-
-def all_at_once(works):
-    """Run each work in a thread of its own, likewise."""
-    barrier, results = Barrier(len(works)), []
-
-    def run(work):
-        try:
-            barrier.wait(timeout=10)
-            results.append(work())
-        except Exception as error:
-            results.append(error)
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=[work]) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert len(results) == len(works)
-    return results
-
-
 def test_two_purchases_of_one_post_are_one(fan, offer, method):
-    results = at_once(lambda: make_purchase(fan, offer, method))
+    results = at_once(*[lambda: make_purchase(fan, offer, method)] * 2)
 
     assert sorted(type(result).__name__ for result in results) == ["PostPurchase", "PurchasePendingError"]
     assert PostPurchase.objects.count() == PaymentOrder.objects.count() == 1
@@ -103,7 +75,7 @@ def test_two_workers_capture_one_order_once(fan, creator, method, monkeypatch):
 
     monkeypatch.setattr(SandboxGateway, "create_payment", counted)
 
-    results = at_once(lambda: charge(order_id=order.id), times=4)
+    results = at_once(*[lambda: charge(order_id=order.id)] * 4)
 
     assert results == [None] * 4
     assert asked == [f"{order.id}:1"]
@@ -115,12 +87,12 @@ def test_two_workers_capture_one_order_once(fan, creator, method, monkeypatch):
 def test_one_worker_claims_and_one_takes_over(fan, creator, method, monkeypatch):
     order = make_tip(fan, creator, method).order
 
-    claims = at_once(lambda: claim(order_id=order.id), times=4)
+    claims = at_once(*[lambda: claim(order_id=order.id)] * 4)
     assert sum(isinstance(claimed, PaymentAttempt) for claimed in claims) == 1
     assert claims.count(None) == 3
 
     PaymentOrder.objects.update(lock_acquired_at="2020-01-01T00:00:00Z")
-    taken = at_once(lambda: reclaim(order_id=order.id), times=4)
+    taken = at_once(*[lambda: reclaim(order_id=order.id)] * 4)
     assert sum(isinstance(claimed, PaymentAttempt) for claimed in taken) == 1
     assert taken.count(None) == 3
 
@@ -129,7 +101,7 @@ def test_the_sandbox_captures_one_key_once(fan, creator, method):
     order = make_tip(fan, creator, method).order
     attempt = claim(order_id=order.id)
     asked = charge_of(PaymentAttempt.objects.select_related("order__payment_method").get(pk=attempt.id))
-    outcomes = at_once(lambda: SandboxGateway().create_payment(asked), times=4)
+    outcomes = at_once(*[lambda: SandboxGateway().create_payment(asked)] * 4)
 
     assert len({outcome.gateway_payment_id for outcome in outcomes}) == 1
     assert SandboxCharge.objects.count() == 1
@@ -139,11 +111,10 @@ def test_two_partial_refunds_never_exceed_the_payment(fan, offer, method):
     purchase = make_purchase(fan, offer, method)
     charge(order_id=purchase.order_id)
 
-    results = at_once(
-        lambda: refund_payment(
-            order_id=purchase.order_id, amount=600, reason="other", revoke_access=False, source="payee"
-        )
-    )
+    def refund():
+        refund_payment(order_id=purchase.order_id, amount=600, reason="other", revoke_access=False, source="payee")
+
+    results = at_once(refund, refund)
 
     assert sorted(type(result) for result in results if isinstance(result, Exception)) == [RefundExceedsBalanceError]
     assert [refund.amount for refund in Refund.objects.all()] == [600]
@@ -156,13 +127,11 @@ def test_a_refund_beside_a_dispute_never_takes_more_than_was_paid(fan, offer, me
         gateway_dispute_id="d1", charge_key="", amount=900, currency="USD", status="needs_response"
     )
 
-    results = all_at_once(
-        [
-            lambda: refund_payment(
-                order_id=purchase.order_id, amount=600, reason="other", revoke_access=False, source="payee"
-            ),
-            lambda: follow_dispute(order_id=purchase.order_id, facts=contested),
-        ]
+    results = at_once(
+        lambda: refund_payment(
+            order_id=purchase.order_id, amount=600, reason="other", revoke_access=False, source="payee"
+        ),
+        lambda: follow_dispute(order_id=purchase.order_id, facts=contested),
     )
 
     errors = [type(result) for result in results if isinstance(result, Exception)]
@@ -176,7 +145,7 @@ def test_two_captures_open_one_creators_account_between_them(creator):
         payer = make_user()
         orders.append(make_tip(payer, creator, make_method(payer.id)).order)
 
-    results = all_at_once([lambda order_id=order.id: charge(order_id=order_id) for order in orders])
+    results = at_once(*[lambda order_id=order.id: charge(order_id=order_id) for order in orders])
 
     assert results == [None] * 4
     assert LedgerAccount.objects.filter(kind="creator_pending", owner_id=creator.id).count() == 1
@@ -188,7 +157,7 @@ def test_two_clearings_of_one_payment_are_one(fan, creator, method):
     charge(order_id=order.id)
 
     with time_machine.travel(timezone.now() + timedelta(days=8)):
-        results = at_once(lambda: clear_order(order_id=order.id), times=3)
+        results = at_once(*[lambda: clear_order(order_id=order.id)] * 3)
 
     assert [type(result) for result in results] == [PaymentOrder] * 3
     assert LedgerTransaction.objects.filter(kind="clearing").count() == 1
@@ -209,9 +178,9 @@ def test_one_webhook_sent_twice_at_once_is_stored_and_handled_once(*, fan, creat
 
     monkeypatch.setattr(SandboxGateway, "retrieve", counted)
 
-    stored = at_once(lambda: receive_webhook(gateway="sandbox", raw=raw.encode(), headers=headers), times=3)
+    stored = at_once(*[lambda: receive_webhook(gateway="sandbox", raw=raw.encode(), headers=headers)] * 3)
     event = GatewayEvent.objects.get()
-    at_once(lambda: handle_event(event_id=event.id), times=3)
+    at_once(*[lambda: handle_event(event_id=event.id)] * 3)
 
     event.refresh_from_db()
     assert sorted(stored) == [False, False, True]
@@ -225,11 +194,9 @@ def test_a_deletion_and_captures_at_once_end_cancelled_or_refunded_without_deadl
     purchases_made = [make_purchase(buyer, offer, make_method(buyer.id)) for buyer in buyers]
     deletion = story.deleted(9)
 
-    results = all_at_once(
-        [
-            lambda: deliver(deletion, to="payments"),
-            *[lambda order_id=purchase.order_id: charge(order_id=order_id) for purchase in purchases_made],
-        ]
+    results = at_once(
+        lambda: deliver(deletion, to="payments"),
+        *[lambda order_id=purchase.order_id: charge(order_id=order_id) for purchase in purchases_made],
     )
 
     assert results == [None] * 5

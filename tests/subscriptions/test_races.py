@@ -1,10 +1,9 @@
 """Two requests at the same moment, made to meet by a barrier."""
 
-from collections.abc import Callable
-from threading import Barrier, Thread, get_ident
+from threading import Barrier, get_ident
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from eventbus.testing import published
@@ -16,6 +15,7 @@ from subscriptions.models.tiers import Tier
 from subscriptions.services import checkout, renewal
 from subscriptions.services import tiers as tier_services
 from subscriptions.services.cancellation import cancel
+from tests.races import at_once
 from tests.subscriptions.factories import (
     choose,
     forget_events,
@@ -27,28 +27,6 @@ from tests.subscriptions.factories import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(*works: Callable[[], object]) -> list[object]:
-    """Run every work in a thread of its own, all released together; their results or errors in order."""
-    barrier = Barrier(len(works))
-    outcomes: list[object] = [None] * len(works)
-
-    def run(place: int) -> None:
-        try:
-            barrier.wait(timeout=10)
-            outcomes[place] = works[place]()
-        except Exception as error:
-            outcomes[place] = error
-        finally:
-            connection.close()
-
-    threads = [Thread(target=run, args=(place,)) for place in range(len(works))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    return outcomes
 
 
 @pytest.fixture
