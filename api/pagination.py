@@ -1,5 +1,6 @@
 """Lists by keyset: a page starts where the last one ended, whatever was inserted meanwhile."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,14 +33,19 @@ class NewestFirstPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The page that the cursor asks for; one row more is read to know whether another page follows."""
+        return self.paginate_parts(queryset, [queryset], request)
+
+    def paginate_parts(self, whole: Any, parts: Sequence[Any], request: Request) -> list[Any]:
+        """The page of a list of which no row is in two parts.
+
+        Each part is read in order by an index of its own, a page of it at most; all that an OR finds would be sorted.
+        """
         self.request = request
         size = self.size_of(request)
-        direction, position = self.position_of(request, queryset.model)
+        direction, position = self.position_of(request, whole.model)
         ordering = self.ordering if direction == NEXT else tuple(flipped(name) for name in self.ordering)
-        rows = queryset.order_by(*ordering)
-        if position is not None:
-            rows = rows.filter(after(ordering, position))
-        page = list(rows[: size + 1])
+        behind = Q() if position is None else after(ordering, position)
+        page = list(first_of(whole, [part.filter(behind).order_by(*ordering)[: size + 1] for part in parts], ordering))
         more = len(page) > size
         page = page[:size]
         if direction == PREVIOUS:
@@ -129,6 +135,17 @@ class NewestFirstPagination(BasePagination):
                 "schema": {"type": "integer", "minimum": 1, "default": self.page_size},
             },
         ]
+
+
+def first_of(whole: Any, parts: Sequence[Any], ordering: tuple[str, ...]) -> Any:
+    """The rows of these parts in one order, of which the first are those of the whole."""
+    if not parts:
+        return whole.none()
+    first, *others = parts
+    if not others:
+        return first
+    found = first.values("pk").union(*(part.values("pk") for part in others), all=True)
+    return whole.filter(pk__in=found).order_by(*ordering)
 
 
 def after(ordering: tuple[str, ...], position: list[Any]) -> Q:

@@ -30,11 +30,16 @@ def payments_by(user_id: UUID) -> QuerySet[PaymentOrder]:
     return PaymentOrder.objects.filter(payer_id=user_id)
 
 
+def payments_received_by(user_id: UUID) -> QuerySet[PaymentOrder]:
+    """What the user is paid."""
+    return PaymentOrder.objects.filter(payee_id=user_id)
+
+
 def refundable_by(user_id: UUID, *, is_staff_finance: bool) -> QuerySet[PaymentOrder]:
     """What the user may give back: their own sales, or as finance staff anybody's but what they paid themselves."""
     if is_staff_finance:
         return PaymentOrder.objects.exclude(payer_id=user_id)
-    return PaymentOrder.objects.filter(payee_id=user_id)
+    return payments_received_by(user_id)
 
 
 def tips_of(user_id: UUID) -> QuerySet[Tip]:
@@ -107,6 +112,12 @@ def earnings_of(creator_id: UUID) -> list[Earnings]:
 def entries_of(creator_id: UUID) -> QuerySet[LedgerEntry]:
     """The lines of the creator's accounts, with what they are about."""
     return LedgerEntry.objects.of_creator(creator_id).select_related("account", "transaction__order")
+
+
+def entries_by_account(creator_id: UUID, *, currency: str | None) -> list[QuerySet[LedgerEntry]]:
+    """The same lines, an account each: of three for every currency."""
+    accounts = LedgerAccount.objects.filter(owner_id=creator_id, **({"currency": currency} if currency else {}))
+    return [entries_of(creator_id).filter(account_id=pk) for pk in accounts.values_list("pk", flat=True)]
 
 
 def balance_before(creator_id: UUID, *, currency: str, moment: datetime) -> int:

@@ -20,6 +20,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.models import Role, User
 from api.exceptions import AmountOutOfRangeError, CurrencyNotSupportedError
 from api.idempotency import idempotent
+from api.pagination import NewestFirstPagination
 from api.parsers import bounded
 from api.permissions import Anyone, Creator, SignedIn
 from api.refusals import refuses
@@ -200,8 +201,12 @@ class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
     def list(self, request: Request) -> Response:
         """The user's payments, newest first; of one subscription, tip or purchase with `reference`."""
         reference = parsed(PaymentFilter(data=request.query_params)).get("reference")
-        payments = self.get_queryset()
-        page = self.paginate_queryset(payments.filter(reference_id=reference) if reference else payments)
+        payments, me = self.get_queryset(), user_id_of(request)
+        if reference:
+            page = self.paginate_queryset(payments.filter(reference_id=reference))
+        else:
+            parts = [selectors.payments_by(me), selectors.payments_received_by(me)]
+            page = cast("NewestFirstPagination", self.paginator).paginate_parts(payments, parts, request)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(request=None, responses={200: PaymentOutput})
@@ -296,12 +301,13 @@ class EarningsLedgerView(generics.ListAPIView[LedgerEntry]):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """The lines of my accounts, newest first."""
         wanted = parsed(LedgerFilter(data=request.query_params))
-        entries = selectors.entries_of(user_id_of(request))
-        if "currency" in wanted:
-            entries = entries.filter(account__currency=wanted["currency"])
+        entries, currency = selectors.entries_of(user_id_of(request)), wanted.get("currency")
         if "payment" in wanted:
-            entries = entries.filter(transaction__order_id=wanted["payment"])
-        page = self.paginate_queryset(entries)
+            of_payment = entries.filter(transaction__order_id=wanted["payment"])
+            page = self.paginate_queryset(of_payment.filter(account__currency=currency) if currency else of_payment)
+        else:
+            parts = selectors.entries_by_account(user_id_of(request), currency=currency)
+            page = cast("NewestFirstPagination", self.paginator).paginate_parts(entries, parts, request)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 

@@ -308,7 +308,8 @@ class PaymentAttempt(models.Model):
             known("trigger", list(TRIGGERS), "payment_attempt_trigger_is_known"),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["created_at"], condition=Q(status="requires_action"), name="attempts_with_the_payer")
+            models.Index(fields=["created_at"], condition=Q(status="requires_action"), name="attempts_with_the_payer"),
+            models.Index(fields=["finished_at"], condition=Q(status="declined"), name="declines_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -133,7 +133,7 @@ class Subscription(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     subscriber_id = models.UUIDField()
     creator_id = models.UUIDField()
-    tier = models.ForeignKey(Tier, on_delete=models.PROTECT, related_name="subscriptions")
+    tier = models.ForeignKey(Tier, on_delete=models.PROTECT, db_index=False, related_name="subscriptions")
     price = models.ForeignKey(TierPrice, on_delete=models.PROTECT, related_name="subscriptions")
     amount = models.PositiveBigIntegerField()
     currency = models.CharField(max_length=3)
@@ -214,6 +214,9 @@ class Subscription(models.Model):
             models.Index(F("creator_id"), F("status"), F("created_at").desc(), name="subscribers_by_status"),
             models.Index(fields=["subscriber_id", "status"], name="subscriptions_by_status"),
             models.Index(fields=["tier", "status"], name="subscriptions_of_a_tier"),
+            models.Index(
+                F("creator_id"), F("tier"), F("created_at").desc(), F("id").desc(), name="subscribers_of_a_tier"
+            ),
             models.Index(fields=["next_action_at"], condition=Q(status__in=LIVE), name="subscriptions_due"),
             models.Index(fields=["pending_price"], condition=Q(pending_price__isnull=False), name="changes_to_a_price"),
         ]

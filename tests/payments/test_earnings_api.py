@@ -105,9 +105,30 @@ def test_the_ledger_is_walked_by_cursor(as_user, creator, earned):
     assert len(seen) == len(set(seen)) == LedgerEntry.objects.of_creator(creator.id).count() == 4
 
 
+def test_the_ledger_of_several_accounts_is_walked_in_one_order_there_and_back(as_user, creator, earned):
+    tasks.clear_due()
+    client, seen = as_user(creator), []
+    body = client.get(f"{LEDGER}?page_size=2").json()
+    while body["next"]:
+        seen += body["results"]
+        body = client.get(body["next"]).json()
+    seen += body["results"]
+    newest_first = LedgerEntry.objects.of_creator(creator.id).order_by("-created_at", "-id")
+    back = client.get(body["previous"]).json()["results"]
+
+    assert {(line["account"], line["amount"]["currency"]) for line in seen} == {
+        ("creator_pending", "USD"),
+        ("creator_payable", "USD"),
+        ("creator_pending", "JPY"),
+        ("creator_payable", "JPY"),
+    }
+    assert [line["id"] for line in seen] == [str(pk) for pk in newest_first.values_list("pk", flat=True)]
+    assert back == seen[-2 - len(body["results"]) : -len(body["results"])]
+
+
 def test_the_ledger_takes_a_fixed_number_of_statements(as_user, creator, earned, django_assert_num_queries):
     client = as_user(creator)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):  # the creator's accounts, and the page
         client.get(LEDGER)
     with django_assert_num_queries(1):
         client.get(SUMMARY)

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
-from tests.accounts.factories import make_user
+from tests.accounts.factories import make_creator, make_user
 from tests.payments.factories import make_method, make_purchase, make_tip, use_token
 
 PAYMENTS = "/api/v1/payments"
@@ -201,3 +201,18 @@ def test_the_list_is_walked_by_cursor_whether_narrowed_or_not(as_user, fan, crea
 
     assert seen == [str(tip.order_id) for tip in reversed(tips)]
     assert client.get("/api/v1/payments", {"page_size": 2, "refrence": "x"}).json()["code"] == "validation_error"
+
+
+def test_who_pays_and_is_paid_sees_both_in_one_order_there_and_back(as_user, fan, creator, method):
+    own = make_method(creator.id)
+    other = make_creator()
+    pairs = [(fan, creator, method), (creator, other, own), (creator, other, own), (fan, creator, method)]
+    orders = [str(make_tip(*pair).order_id) for pair in pairs]
+    client = as_user(creator)
+    first = client.get("/api/v1/payments?page_size=2").json()
+    second = client.get(first["next"]).json()
+
+    assert [payment["id"] for payment in first["results"]] == [orders[3], orders[2]]
+    assert [payment["id"] for payment in second["results"]] == [orders[1], orders[0]]
+    assert second["next"] is None
+    assert client.get(second["previous"]).json()["results"] == first["results"]
