@@ -22,6 +22,7 @@ NAMES = (
     "images",
     "renewals",
     "access",
+    "plans",
 )
 
 

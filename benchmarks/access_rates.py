@@ -73,7 +73,7 @@ def measure(ask: "Callable[[int], QuerySet[Any]]", *, asked: int, readers: int) 
 def main() -> None:
     """Fills the tables and asks."""
     posts, asked = int(sys.argv[1]), int(sys.argv[2])
-    fresh_database()
+    fresh_database("access")
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.test"
     django.setup()
     from django.core.management import call_command

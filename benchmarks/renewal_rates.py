@@ -20,13 +20,13 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 KILLED_AFTER = 3  # batches
 
 
-def fresh_database() -> None:
+def fresh_database(name: str) -> None:
     """One beside that of the other benchmarks, which has none of the rooms' tables."""
     url = urlsplit(os.environ["DATABASE_URL"])
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {DATABASE}")
-    os.environ["DATABASE_URL"] = urlunsplit(url._replace(path=f"/{DATABASE}"))
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name}")
+    os.environ["DATABASE_URL"] = urlunsplit(url._replace(path=f"/{name}"))
 
 
 def resident_mb() -> float:
@@ -95,7 +95,7 @@ def main() -> None:
     """Measures, or is the one that is killed."""
     word = sys.argv[1]
     if word == "all":
-        fresh_database()
+        fresh_database(DATABASE)
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.test"
     django.setup()
     if word != "all":
