@@ -13,23 +13,16 @@ import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
-from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, settings
 from rest_framework_simplejwt.tokens import RefreshToken
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
-from accounts.models import Role
-from accounts.services import grant_role
+from accounts.models import User
 from api.throttling import ScopedThrottle
 from config.wsgi import application
-from content.access import Viewer
-from content.services.comments import add_comment
-from tests.content import factories as content
-from tests.media import factories as media
-from tests.payments import factories as payments
-from tests.subscriptions import factories as subscriptions
+from tests.api.belongings import everything
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))
 CHECKS = [
@@ -66,46 +59,15 @@ def world(request, db, monkeypatch) -> Iterator[tuple[dict[str, str], dict[str, 
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)  # it would close the test's own connection
     try:
-        yield ({}, {}) if request.param == "a stranger" else everything()
+        yield ({}, {}) if request.param == "a stranger" else signed_in(*everything())
     finally:
         for signal in (request_started, request_finished):
             signal.connect(close_old_connections)
 
 
-def everything() -> tuple[dict[str, str], dict[str, str]]:
-    """A creator, moderator and member of the finance staff who is a fan as well, with one thing of each kind."""
-    other, me = subscriptions.make_creator(), subscriptions.make_creator()
-    for role in Role:
-        grant_role(user_id=me.pk, role=role)
-    tier, mine = subscriptions.make_tier(other), subscriptions.make_tier(me)
-    subscription = subscriptions.make_active(tier, me, paid_at=timezone.now())
-    file = media.processed(owner_id=me.pk)
-    shown = content.media(me.pk, media_id=file.pk, variants=["thumb_320"])
-    post = content.published_post(me.pk, visibility="ppv", price=content.PRICE, media_ids=[shown.pk])
-    comment = add_comment(post_id=post.pk, viewer=Viewer(user_id=me.pk), body="Hello")
-    method = payments.make_method(me.pk)
-    offer = payments.make_offer(other.pk)
-    tip = payments.make_tip(me, other, method)
-    purchase = payments.make_purchase(me, offer, method)
-    ids: dict[str, UUID] = {
-        "creator_id": other.pk,
-        "handle_or_id": other.pk,
-        "recipient_id": other.pk,
-        "tier_id": mine.pk,
-        "price_id": subscriptions.price_of(mine).pk,
-        "subscription_id": subscription.pk,
-        "media_id": file.pk,
-        "post_id": post.pk,
-        "comment_id": comment.pk,
-        "parent_id": comment.pk,
-        "payment_method_id": method.pk,
-        "payment-methods": method.pk,
-        "payments": tip.order_id,
-        "tips": tip.pk,
-        "post-purchases": purchase.pk,
-    }
-    headers = {"Authorization": f"Bearer {RefreshToken.for_user(me).access_token}"}
-    return headers, {name: str(value) for name, value in ids.items()}
+def signed_in(user: User, ids: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The headers of this user."""
+    return {"Authorization": f"Bearer {RefreshToken.for_user(user).access_token}"}, ids
 
 
 def aim(case: schemathesis.Case, ids: dict[str, str]) -> None:

@@ -68,6 +68,7 @@ def test_what_any_operation_may_answer_is_named_once():
         ("GET", "/api/v1/payments", {"invalid_cursor", "validation_error", "not_authenticated", "account_suspended"}),
         ("POST", "/api/v1/auth/token", {"rate_limited", "invalid_credentials", "account_suspended"}),
         ("POST", "/api/v1/media", {"malformed_body", "payload_too_large", "unsupported_media_type"}),
+        ("POST", "/api/v1/payments/{id}/confirm", {"malformed_json", "payload_too_large", "unsupported_media_type"}),
         ("GET", "/api/v1/me/earnings/summary", {"permission_denied"}),
     ],
 )

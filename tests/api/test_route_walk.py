@@ -1,14 +1,17 @@
 """Every route of the platform, walked by everybody it may meet."""
 
+import json
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from accounts.models import Role
 from accounts.services import become_creator, grant_role, suspend_user
 from tests.accounts.factories import make_user
+from tests.api.belongings import everything
 
 # What a stranger may ask; everything else answers 401 before it looks at anything.
 PUBLIC = {
@@ -39,6 +42,21 @@ PUBLIC = {
     ("POST", "api/v1/media/uploads/<uuid:media_id>/file"),  # the signed policy in the form is the permission
     ("PUT", "api/v1/media/uploads/<uuid:media_id>/parts/<int:number>"),  # the signed policy in the address likewise
     ("GET", "api/v1/media/files/<uuid:media_id>/<slug:variant>"),  # the signature in the address is the permission
+}
+# What others are told of a locked post; of everything else that is not theirs nobody learns whether it is there.
+OPEN_TO_OTHERS = {
+    ("PUT", "api/v1/posts/<uuid:post_id>/like"): 403,
+    ("DELETE", "api/v1/posts/<uuid:post_id>/like"): 200,
+    ("POST", "api/v1/posts/<uuid:post_id>/reports"): 201,
+    ("POST", "api/v1/posts/<uuid:post_id>/comments"): 403,
+}
+NOT_OF_ONE_THING = {("GET", "api/v1/creators/<uuid:creator_id>/access"): 200}  # one's own access, to nobody's posts too
+NEEDED = {
+    ("POST", "api/v1/posts/<uuid:post_id>/schedule"): {"publish_at": "2099-01-31T09:00:00Z"},
+    ("POST", "api/v1/posts/<uuid:post_id>/reports"): {"reason": "spam"},
+    ("POST", "api/v1/posts/<uuid:post_id>/comments"): {"body": "Hello"},
+    ("PATCH", "api/v1/comments/<uuid:comment_id>"): {"body": "Hello"},
+    ("GET", "api/v1/media/<uuid:media_id>/url"): {"variant": "thumb_320"},
 }
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -130,3 +148,57 @@ def test_an_object_that_does_not_exist_is_never_acted_upon(somebody):
         if pattern.pattern.converters:
             status = call(somebody, method, route, pattern).status_code
             assert status >= 400 or (method, status) == ("GET", 200), (method, route, status)
+
+
+def address_of(route, pattern, ids):
+    """The route's path to things of these ids, by the names of its parameters; a `pk` is named by its room."""
+    for name in pattern.pattern.converters:
+        known = ids.get(route.split("/")[2] if name == "pk" else name, str(uuid4()))
+        for kind, value in (("uuid", known), ("str", known), ("int", "1")):
+            route = route.replace(f"<{kind}:{name}>", value)
+    return f"/{route}"
+
+
+def ask(client, method, address, sent):
+    headers = {"Idempotency-Key": uuid4().hex, "If-Match": '"1"'}
+    if method == "GET":
+        response = client.get(address, sent, headers=headers)
+    else:
+        response = client.generic(method, address, json.dumps(sent), content_type="application/json", headers=headers)
+    body = response.json() if response.content else {}
+    return response.status_code, {name: value for name, value in body.items() if name != "trace_id"}
+
+
+def answers_to(user, ids):
+    """What this user is told of things of these ids, each as if nothing had been asked before."""
+    client, told = APIClient(), {}
+    client.force_authenticate(user)
+    for method, route, pattern in PROTECTED:
+        if pattern.pattern.converters:
+            before = transaction.savepoint()
+            sent = NEEDED.get((method, route), {})
+            told[method, route] = ask(client, method, address_of(route, pattern, ids), sent)
+            transaction.savepoint_rollback(before)
+    return told
+
+
+@pytest.fixture
+def stranger(db):
+    user = make_user()
+    become_creator(user_id=user.pk, handle="stranger")
+    return user
+
+
+def test_what_is_somebody_elses_is_answered_as_what_is_not_there(stranger):
+    _, theirs = everything()
+    found, missing = answers_to(stranger, theirs), answers_to(stranger, {})
+
+    assert {place: status for place, (status, _) in missing.items() if status != 404} == NOT_OF_ONE_THING
+    assert {place: found[place][0] for place in found if found[place] != missing[place]} == OPEN_TO_OTHERS
+
+
+def test_its_owner_finds_each_thing_by_the_same_path(db):
+    owner, own = everything()
+    hidden = [place for place, (status, _) in answers_to(owner, own).items() if status == 404]
+
+    assert hidden == [("POST", "api/v1/payments/<uuid:pk>/refunds")]  # its payer, whose it is not to give back
