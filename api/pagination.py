@@ -1,13 +1,14 @@
 """Lists by keyset: a page starts where the last one ended, whatever was inserted meanwhile."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db.models import Field, Model, Q
+from django.db.models import Field, Func, Model, Q
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -17,6 +18,16 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 from api.exceptions import InvalidCursorError
 
 NEXT, PREVIOUS = "n", "p"
+
+
+class Head(Protocol):
+    """The first rows of a queryset behind the page's beginning, in its order: unless said, a page of them and one."""
+
+    def __call__(self, queryset: Any, most: int | None = None) -> Any:
+        """Those rows."""
+
+
+Finder = Callable[[Head], Any]  # a query for the ids of all that may stand on the page, by the heads of smaller lists
 
 
 class NewestFirstPagination(BasePagination):
@@ -33,19 +44,36 @@ class NewestFirstPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The page that the cursor asks for; one row more is read to know whether another page follows."""
-        return self.paginate_parts(queryset, [queryset], request)
+        return self.read(request, queryset.model, lambda head: head(queryset))
 
-    def paginate_parts(self, whole: Any, parts: Sequence[Any], request: Request) -> list[Any]:
-        """The page of a list of which no row is in two parts.
+    def paginate_found(self, whole: Any, request: Request, *finders: Finder) -> list[Any]:
+        """The same of a list that no index holds in order, by the heads of those that it is made of.
 
-        Each part is read in order by an index of its own, a page of it at most; all that an OR finds would be sorted.
+        Each of them is read in order by an index of its own; all that a condition over several finds would be sorted.
+        Of several finders the first that fills the page is enough: each finds the nearest of what the next one finds.
         """
+
+        def found_by(finder: Finder) -> Callable[[Head], Any]:
+            return lambda head: head(whole.filter(pk__in=finder(head)))
+
+        return self.read(request, whole.model, *[found_by(finder) for finder in finders])
+
+    def read(self, request: Request, model: type[Model], *attempts: Callable[[Head], Any]) -> list[Any]:
+        """The rows of a page, in its order, by the first attempt that fills it or by the last."""
         self.request = request
         size = self.size_of(request)
-        direction, position = self.position_of(request, whole.model)
+        direction, position = self.position_of(request, model)
         ordering = self.ordering if direction == NEXT else tuple(flipped(name) for name in self.ordering)
         behind = Q() if position is None else after(ordering, position)
-        page = list(first_of(whole, [part.filter(behind).order_by(*ordering)[: size + 1] for part in parts], ordering))
+
+        def head(queryset: Any, most: int | None = None) -> Any:
+            return queryset.filter(behind).order_by(*ordering)[: most or size + 1]
+
+        page: list[Any] = []
+        for rows in attempts:
+            page = list(rows(head))
+            if len(page) > size:
+                break
         more = len(page) > size
         page = page[:size]
         if direction == PREVIOUS:
@@ -137,15 +165,24 @@ class NewestFirstPagination(BasePagination):
         ]
 
 
-def first_of(whole: Any, parts: Sequence[Any], ordering: tuple[str, ...]) -> Any:
-    """The rows of these parts in one order, of which the first are those of the whole."""
-    if not parts:
-        return whole.none()
-    first, *others = parts
-    if not others:
-        return first
-    found = first.values("pk").union(*(part.values("pk") for part in others), all=True)
-    return whole.filter(pk__in=found).order_by(*ordering)
+def in_parts(*parts: Any) -> Finder:
+    """Finds what stands in any of these querysets."""
+
+    def find(head: Head) -> Any:
+        first, *others = [head(part).values("pk") for part in parts]
+        return first.union(*others, all=True)
+
+    return find
+
+
+def in_groups(groups: Any, rows: Any) -> Finder:
+    """Finds what stands in `rows` of any of the groups; it names its group's column as OuterRef."""
+
+    def find(head: Head) -> Any:
+        of_group = Func(ArraySubquery(head(rows).values("pk")), function="unnest")
+        return groups.values(of_group=of_group)
+
+    return find
 
 
 def after(ordering: tuple[str, ...], position: list[Any]) -> Q:

@@ -15,32 +15,70 @@ from benchmarks.renewal_rates import fresh_database
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+    from api.pagination import Finder
+    from content.access import Viewer
+    from content.models.posts import Post
+
 PAGE = 21  # one more than is shown tells whether another page follows
 LARGE = ("content_post", "content_entitlement")
 
 
-def questions() -> "dict[str, Callable[[int], QuerySet[Any]]]":
-    """Each read path for the reader of that number, in the order that its view asks for."""
+def questions() -> "dict[str, Callable[[int], tuple[Viewer, list[QuerySet[Post]]]]]":
+    """Each read path for the reader of that number: who asks, and what the view asks until its page is full."""
     from django.utils import timezone
 
-    from benchmarks.access_rows import CREATOR, POST, READER, id_of
+    from benchmarks.access_rows import CREATOR, POST, QUIET_READER, QUIET_READERS, READER, id_of
     from content import selectors
     from content.access import Viewer
 
-    newest = ("-published_at", "-id")
+    def reader(number: int, kind: int = READER) -> Viewer:
+        return Viewer(user_id=id_of(kind, number))
 
-    def reader(number: int) -> Viewer:
-        return Viewer(user_id=id_of(READER, number))
+    def feed(viewer: Viewer) -> "tuple[Viewer, list[QuerySet[Post]]]":
+        return viewer, pages_of(selectors.published_posts(), selectors.feed(viewer, timezone.now()))
+
+    def search(viewer: Viewer, words: str) -> "tuple[Viewer, list[QuerySet[Post]]]":
+        return viewer, pages_of(selectors.published_posts(), *selectors.found_posts(words, viewer, timezone.now()))
+
+    def posts_of_a_creator(number: int) -> "tuple[Viewer, list[QuerySet[Post]]]":
+        posts = selectors.published_posts().filter(creator_id=id_of(CREATOR, number % 100))
+        return reader(number), pages_of(posts)
+
+    def one_post(number: int) -> "tuple[Viewer, list[QuerySet[Post]]]":
+        known = selectors.known_posts(reader(number), timezone.now())
+        return reader(number), [known.with_parts().filter(pk=id_of(POST, number))]
 
     return {
-        "feed": lambda n: selectors.feed(reader(n), timezone.now()).order_by(*newest),
-        "posts of a creator": lambda n: (
-            selectors.published_posts().filter(creator_id=id_of(CREATOR, n % 100)).order_by(*newest)
-        ),
-        "discovery": lambda _: selectors.published_posts().order_by(*newest),
-        "one post": lambda n: selectors.known_posts(reader(n), timezone.now()).filter(pk=id_of(POST, n)),
-        "search": lambda n: selectors.found_posts(f"word{n % 5000}", reader(n), timezone.now()).order_by(*newest),
+        "feed": lambda number: feed(reader(number)),
+        "feed, of quiet creators": lambda number: feed(reader(number % QUIET_READERS, QUIET_READER)),
+        "posts of a creator": posts_of_a_creator,
+        "discovery": lambda number: (reader(number), pages_of(selectors.published_posts())),
+        "one post": one_post,
+        "search, a word in 200 of a million": lambda number: search(reader(number), f"word{number % 5000}"),
+        "search, a word in every post": lambda number: search(reader(number), "story"),
+        "search, a word in one post": lambda number: search(reader(number), str(number)),
     }
+
+
+def pages_of(posts: "QuerySet[Post]", *finders: "Finder") -> "list[QuerySet[Post]]":
+    """The first page, as the paginator asks for it."""
+
+    def head(queryset: "QuerySet[Post]", most: int | None = None) -> "QuerySet[Post]":
+        return queryset.order_by("-published_at", "-id")[: most or PAGE]
+
+    return [head(posts.filter(pk__in=finder(head))) for finder in finders] or [head(posts)]
+
+
+def filled(questions: "list[QuerySet[Post]]") -> "tuple[list[Post], list[QuerySet[Post]]]":
+    """The page by the first question that fills it, and what was asked."""
+    page: list[Post] = []
+    asked = []
+    for question in questions:
+        page = list(question)
+        asked.append(question)
+        if len(page) == PAGE:
+            break
+    return page, asked
 
 
 def scanned(plan: dict[str, Any]) -> list[str]:
@@ -49,25 +87,35 @@ def scanned(plan: dict[str, Any]) -> list[str]:
     return here + [table for part in plan.get("Plans", ()) for table in scanned(part)]
 
 
-def measure(ask: "Callable[[int], QuerySet[Any]]", *, asked: int, readers: int) -> dict[str, Any]:
-    """Milliseconds of a page with its parts, the queries that it costs, and what its plan scans."""
-    from django.db import connection
+def measure(ask: "Callable[[int], tuple[Viewer, list[QuerySet[Post]]]]", *, asked: int, readers: int) -> dict[str, Any]:
+    """Milliseconds of a page, access asked and rendered, the queries that it costs, and what its plan scans."""
+    from django.db import connection, reset_queries
     from django.test.utils import CaptureQueriesContext
+    from django.utils import timezone
+
+    from content.serializers import render_posts
+
+    def answer(number: int) -> None:
+        viewer, questions = ask(number % readers)
+        page, _ = filled(questions)
+        render_posts(page[: PAGE - 1], viewer, timezone.now())
 
     costs, times = set(), []
     for number in range(asked):
+        reset_queries()  # the log has an end
         with CaptureQueriesContext(connection) as queries:
-            list(ask(number % readers)[:PAGE])
+            answer(number)
         costs.add(len(queries))
     for number in range(asked):
         started = time.perf_counter()
-        list(ask((number * 31 + 7) % readers)[:PAGE])
+        answer(number * 31 + 7)
         times.append((time.perf_counter() - started) * 1000)
     cuts = quantiles(times, n=100)
-    page = ask(1 % readers)[:PAGE]
-    print(page.explain(), file=sys.stderr, flush=True)
-    plan = json.loads(page.explain(format="json"))[0]["Plan"]
-    return {"p50": cuts[49], "p99": cuts[98], "costs": sorted(costs), "scans": sorted(set(scanned(plan)))}
+    whole: set[str] = set()
+    for question in filled(ask(1)[1])[1]:
+        print(question.explain(analyze=True, buffers=True), file=sys.stderr, flush=True)
+        whole.update(scanned(json.loads(question.explain(format="json"))[0]["Plan"]))
+    return {"p50": cuts[49], "p99": cuts[98], "costs": sorted(costs), "scans": sorted(whole)}
 
 
 def main() -> None:

@@ -6,13 +6,15 @@ from django.db import connection
 
 READER_HOLDS = 100  # four subscriptions to each purchase
 CREATOR_WROTE = 125  # so that a feed has 10,000 posts
-CREATOR, POST, READER = 1, 2, 3
+QUIET_READERS, QUIET_HOLDS = 100, 5  # of those who wrote the oldest tenth of the posts, and nothing since
+CREATOR, POST, READER, QUIET_READER = 1, 2, 3, 6
+WROTE = "CASE WHEN n < %(posts)s * 0.9 THEN n %% %(creators)s ELSE %(creators)s + n %% %(quiet)s END"
 
-POSTS = """
+POSTS = f"""
 INSERT INTO content_post (id, creator_id, status, moderation, content_type, title, title_is_public, body, teaser,
                           visibility, price_amount, price_currency, price_version, published_at, comments_enabled,
                           like_count, comment_count, sequence, version, created_at, updated_at)
-SELECT pg_temp.id_of(2, n), pg_temp.id_of(1, n %% %(creators)s), 'published', 'clear', 'text', 'walk ' || n, true,
+SELECT pg_temp.id_of(2, n), pg_temp.id_of(1, {WROTE}), 'published', 'clear', 'text', 'walk ' || n, true,
        'story word' || n %% 5000, 'teaser', shown,
        CASE shown WHEN 'ppv' THEN 500 END, CASE shown WHEN 'ppv' THEN 'USD' END, 1,
        moment, true, 0, 0, 1, 1, moment, moment
@@ -22,11 +24,12 @@ SELECT pg_temp.id_of(2, n), pg_temp.id_of(1, n %% %(creators)s), 'published', 'c
 """
 TIERS = """
 INSERT INTO content_tierref (tier_id, creator_id, name, status, source_sequence)
-SELECT pg_temp.id_of(4, n), pg_temp.id_of(1, n), 'Gold', 'active', 1 FROM generate_series(0, %(creators)s - 1) n
+SELECT pg_temp.id_of(4, n), pg_temp.id_of(1, n), 'Gold', 'active', 1
+  FROM generate_series(0, %(creators)s + %(quiet)s - 1) n
 """
-POST_TIERS = """
+POST_TIERS = f"""
 INSERT INTO content_posttier (post_id, tier_id)
-SELECT pg_temp.id_of(2, n), pg_temp.id_of(4, n %% %(creators)s) FROM generate_series(0, %(posts)s - 1) n
+SELECT pg_temp.id_of(2, n), pg_temp.id_of(4, {WROTE}) FROM generate_series(0, %(posts)s - 1) n
  WHERE n / %(creators)s %% 4 = 2
 """
 ENTITLEMENTS = """
@@ -40,6 +43,14 @@ SELECT made.id, kind, made.id, pg_temp.id_of(3, n / 100), pg_temp.id_of(1, other
                n / 100 * 7919 + n %% 100 * 61 other
           FROM generate_series(0::bigint, %(entitlements)s - 1) n) made
 """
+QUIET_SUBSCRIPTIONS = """
+INSERT INTO content_entitlement (id, kind, source_id, user_id, creator_id, tier_id, valid_from, valid_until,
+                                 source_sequence, updated_at)
+SELECT pg_temp.id_of(7, n), 'subscription', pg_temp.id_of(7, n), pg_temp.id_of(6, n / %(quiet_holds)s),
+       pg_temp.id_of(1, %(creators)s + n), pg_temp.id_of(4, %(creators)s + n),
+       now() - interval '1 day', now() + interval '30 days', 1, now()
+  FROM generate_series(0, %(quiet)s - 1) n
+"""
 
 
 def id_of(kind: int, number: int) -> UUID:
@@ -50,13 +61,19 @@ def id_of(kind: int, number: int) -> UUID:
 def fill(*, posts: int) -> int:
     """So many posts, and ten times as many entitlements; how many readers hold them."""
     entitlements = posts * 10
-    sizes = {"posts": posts, "entitlements": entitlements, "creators": max(READER_HOLDS, posts // CREATOR_WROTE)}
+    sizes = {
+        "posts": posts,
+        "entitlements": entitlements,
+        "creators": max(READER_HOLDS, posts // CREATOR_WROTE),
+        "quiet": QUIET_READERS * QUIET_HOLDS,
+        "quiet_holds": QUIET_HOLDS,
+    }
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE FUNCTION pg_temp.id_of(kind int, number bigint) RETURNS uuid IMMUTABLE LANGUAGE sql AS $$ SELECT "
             "(lpad(to_hex(kind), 8, '0') || '-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid $$"
         )
-        for statement in (TIERS, POSTS, POST_TIERS, ENTITLEMENTS):
+        for statement in (TIERS, POSTS, POST_TIERS, ENTITLEMENTS, QUIET_SUBSCRIPTIONS):
             cursor.execute(statement, sizes)
         cursor.execute("VACUUM ANALYZE")
     return entitlements // READER_HOLDS

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from content.models import Post
-    from content.projections import Entitlement
+    from content.models.posts import Post
+    from content.models.projections import Entitlement
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,20 +16,10 @@ from api.admin import ReadOnlyAdmin
 from api.signed_urls import sign
 from content.admin_filters import OpenReasonFilter
 from content.events import DeletionReason
-from content.models import (
-    Comment,
-    Entitlement,
-    LikeSignal,
-    MediaRef,
-    Post,
-    PostLike,
-    PostMedia,
-    PostTier,
-    PostTip,
-    PostTrend,
-    TierRef,
-)
-from content.reports import ModerationEntry, PostReport, ReportedPost
+from content.models.posts import Post, PostMedia, PostTier
+from content.models.projections import Entitlement, LikeSignal, MediaRef, PostTip, PostTrend, TierRef
+from content.models.reactions import Comment, PostLike
+from content.models.reports import ModerationEntry, PostReport, ReportedPost
 from content.selectors import reported_posts
 from content.services.lifecycle import take_down_post
 from content.services.moderation import hide_comment, moderate_post, reinstate_comment

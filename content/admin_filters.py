@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from content.models import Post
-from content.reports import PostReport
+from content.models.posts import Post
+from content.models.reports import PostReport
 
 
 class OpenReasonFilter(admin.SimpleListFilter):

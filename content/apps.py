@@ -2,12 +2,15 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
+MODEL_MODULES = ("projections", "posts", "reactions", "reports")
+
 
 class ContentConfig(AppConfig):
     name = "content"
     default_auto_field = "django.db.models.BigAutoField"
 
     def import_models(self) -> None:
-        """Load the models that build on those of content.models."""
+        """Load the modules of the models package, whose __init__ is empty like every other here."""
         super().import_models()
-        import_module("content.reports")
+        for name in MODEL_MODULES:
+            import_module(f"content.models.{name}")

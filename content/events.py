@@ -8,7 +8,8 @@ from uuid import UUID
 from eventbus.events import Event, WireEnum, event, field
 
 if TYPE_CHECKING:
-    from content.models import Comment, Post, PostLike
+    from content.models.posts import Post
+    from content.models.reactions import Comment, PostLike
 
 
 class PostStatus(WireEnum):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from content.events import CommentCreated, PostLiked, PostUnliked
-from content.models import Entitlement, LikeSignal, MediaRef, PostTip, TierRef
+from content.models.projections import Entitlement, LikeSignal, MediaRef, PostTip, TierRef
 from content.services import entitlements, references, tips, trending
 from eventbus.handlers import handles, handles_many
 from eventbus.rebuild.projections import projection

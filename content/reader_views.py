@@ -18,7 +18,9 @@ from api.refusals import refuses
 from api.signed_urls import sign
 from content import exceptions as rules
 from content import selectors
-from content.models import Comment, MediaRef, Post
+from content.models.posts import Post
+from content.models.projections import MediaRef
+from content.models.reactions import Comment
 from content.serializers import (
     CommentSerializer,
     CommentTextSerializer,

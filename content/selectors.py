@@ -2,27 +2,23 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import Count, F, Min, Q, QuerySet, Sum
+from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Sum
 
 from api.money import Money
+from api.pagination import Finder, Head, in_groups, in_parts
 from content.access import Viewer, can_view
 from content.exceptions import LockedError
-from content.models import (
-    Comment,
-    CommentQuerySet,
-    Entitlement,
-    MediaRef,
-    Post,
-    PostLike,
-    PostQuerySet,
-    PostTip,
-)
-from content.reports import PostReport, ReportedPost
+from content.models.posts import Post, PostQuerySet
+from content.models.projections import Entitlement, MediaRef, PostTip
+from content.models.reactions import Comment, CommentQuerySet, PostLike
+from content.models.reports import PostReport, ReportedPost
 
 DUE = 10_000  # posts of one round
+NEWEST = 500  # posts that a search asks one by one
+EVERY = 2**31 - 1  # a limit that changes no answer: PostgreSQL then asks the index of words, not each post by its age
 
 
 def known_posts(viewer: Viewer, now: datetime) -> PostQuerySet:
@@ -47,10 +43,10 @@ def due_ids(now: datetime) -> list[UUID]:
     return list(Post.objects.due(now).order_by("publish_at").values_list("pk", flat=True)[:DUE])
 
 
-def feed(viewer: Viewer, now: datetime) -> PostQuerySet:
-    """The published posts of the creators that the viewer subscribes to."""
+def feed(viewer: Viewer, now: datetime) -> Finder:
+    """Finds the published posts of the creators that the viewer subscribes to."""
     subscriptions = Entitlement.objects.live(now).of_reader(viewer).filter(kind=Entitlement.Kind.SUBSCRIPTION)
-    return published_posts().filter(creator_id__in=subscriptions.values("creator_id"))
+    return in_groups(subscriptions, Post.objects.published().filter(creator_id=OuterRef("creator_id")))
 
 
 def trending_posts() -> PostQuerySet:
@@ -58,9 +54,27 @@ def trending_posts() -> PostQuerySet:
     return published_posts().filter(trend__score__gt=0).annotate(trend_score=F("trend__score"))
 
 
-def found_posts(words: str, viewer: Viewer, now: datetime) -> PostQuerySet:
-    """The published posts that hold the words, in what the viewer may read of each."""
-    return published_posts().found_by(words, viewer, now)
+def found_posts(words: str, viewer: Viewer, now: datetime) -> list[Finder]:
+    """Finds the published posts that hold the words, in what the viewer may read of each.
+
+    What stands in many posts fills the page from the newest; anything else is in few, and the indexes name them.
+    """
+    out = Post.objects.published()
+    readable, locked = out.visible_to(viewer, now), out.locked_to(viewer, now)
+
+    def among_the_newest(head: Head) -> QuerySet[Post]:
+        newest = Q(pk__in=head(out, NEWEST).values("pk"))
+        parts = readable.filter(newest).with_words(words), locked.filter(newest).with_public_words(words)
+        return cast("QuerySet[Post]", in_parts(*parts)(head))
+
+    def named(posts: PostQuerySet) -> QuerySet[Post, Any]:
+        return posts.values("pk")[:EVERY]
+
+    among_all = in_parts(
+        readable.filter(pk__in=named(out.with_words(words))),
+        locked.filter(pk__in=named(out.with_public_words(words))),
+    )
+    return [among_the_newest, among_all]
 
 
 def entitlements_for(viewer: Viewer, posts: Iterable[Post]) -> list[Entitlement]:

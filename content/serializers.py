@@ -12,8 +12,10 @@ from accounts.selectors import display_names
 from api.serializers import ClosedSerializer, MomentField, MoneyField, PlainTextField, StrictBooleanField
 from content import selectors
 from content.access import Viewer
-from content.models import Comment, MediaRef, Post
-from content.reports import PostReport
+from content.models.posts import Post
+from content.models.projections import MediaRef
+from content.models.reactions import Comment
+from content.models.reports import PostReport
 
 MAX_TIERS = 20
 MAX_MEDIA = 20

@@ -1,7 +1,7 @@
 """Content over HTTP. Every answer depends on who asks, so none may be kept by a shared cache."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -20,13 +20,13 @@ from rest_framework.views import APIView
 from api.concurrency import IF_MATCH, required_version, with_version
 from api.exceptions import AmountOutOfRangeError, CurrencyNotSupportedError
 from api.idempotency import idempotent
-from api.pagination import NewestFirstPagination
+from api.pagination import Finder, NewestFirstPagination
 from api.permissions import Anyone, Creator, SignedIn
 from api.refusals import refuses
 from content import exceptions as rules
 from content import selectors
 from content.access import Viewer
-from content.models import Post
+from content.models.posts import Post
 from content.serializers import (
     NewPostSerializer,
     OwnPostFilterSerializer,
@@ -114,10 +114,14 @@ class OldestFirstPagination(NewestFirstPagination):
 class PostPageView(PrivateView, GenericAPIView[Post]):
     """A page of posts, each in the shape that the viewer may see."""
 
-    def page(self, queryset: QuerySet[Post], viewer: Viewer, now: datetime) -> Response:
-        """The page that the cursor asks for."""
-        found = self.paginate_queryset(queryset) or []
-        return self.get_paginated_response(render_posts(found, viewer, now))
+    def page(self, queryset: QuerySet[Post], now: datetime, *finders: Finder) -> Response:
+        """The page that the cursor asks for, of the whole queryset or of what is found in it."""
+        pages = cast("NewestFirstPagination", self.paginator)
+        if finders:
+            found = pages.paginate_found(queryset, self.request, *finders)
+        else:
+            found = pages.paginate_queryset(queryset, self.request)
+        return self.get_paginated_response(render_posts(found, self.viewer, now))
 
 
 def rendered(post: Post, viewer: Viewer, *, code: int = status.HTTP_200_OK) -> Response:
@@ -141,7 +145,7 @@ class PostListView(PostPageView):
         found = selectors.published_posts()
         if "creator" in query.validated_data:
             found = found.filter(creator_id=query.validated_data["creator"])
-        return self.page(found, self.viewer, timezone.now())
+        return self.page(found, timezone.now())
 
     @extend_schema(operation_id="posts_create", request=NewPostSerializer, responses={201: OwnPostSerializer})
     @idempotent
@@ -168,7 +172,7 @@ class OwnPostListView(PostPageView):
         query = OwnPostFilterSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         found = selectors.own_posts(self.viewer).filter(**query.validated_data)
-        return self.page(found, self.viewer, timezone.now())
+        return self.page(found, timezone.now())
 
 
 class FeedView(PostPageView):
@@ -181,7 +185,7 @@ class FeedView(PostPageView):
     def get(self, request: Request) -> Response:
         """List the posts of the creators you subscribe to, newest first."""
         now = timezone.now()
-        return self.page(selectors.feed(self.viewer, now), self.viewer, now)
+        return self.page(selectors.published_posts(), now, selectors.feed(self.viewer, now))
 
 
 class TrendingView(PostPageView):
@@ -193,7 +197,7 @@ class TrendingView(PostPageView):
     @extend_schema(operation_id="posts_trending_list", responses=post_shapes(many=True))
     def get(self, request: Request) -> Response:
         """List the posts that are liked and talked about, the liveliest first."""
-        return self.page(selectors.trending_posts(), self.viewer, timezone.now())
+        return self.page(selectors.trending_posts(), timezone.now())
 
 
 class SearchView(PostPageView):
@@ -212,7 +216,8 @@ class SearchView(PostPageView):
         query = SearchSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         now = timezone.now()
-        return self.page(selectors.found_posts(query.validated_data["q"], self.viewer, now), self.viewer, now)
+        found = selectors.found_posts(query.validated_data["q"], self.viewer, now)
+        return self.page(selectors.published_posts(), now, *found)
 
 
 class PostView(PrivateView):

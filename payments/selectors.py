@@ -114,10 +114,9 @@ def entries_of(creator_id: UUID) -> QuerySet[LedgerEntry]:
     return LedgerEntry.objects.of_creator(creator_id).select_related("account", "transaction__order")
 
 
-def entries_by_account(creator_id: UUID, *, currency: str | None) -> list[QuerySet[LedgerEntry]]:
-    """The same lines, an account each: of three for every currency."""
-    accounts = LedgerAccount.objects.filter(owner_id=creator_id, **({"currency": currency} if currency else {}))
-    return [entries_of(creator_id).filter(account_id=pk) for pk in accounts.values_list("pk", flat=True)]
+def accounts_of(creator_id: UUID, *, currency: str | None) -> QuerySet[LedgerAccount]:
+    """The creator's accounts: three for every currency, or for this one."""
+    return LedgerAccount.objects.filter(owner_id=creator_id, **({"currency": currency} if currency else {}))
 
 
 def balance_before(creator_id: UUID, *, currency: str, moment: datetime) -> int:

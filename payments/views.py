@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -20,7 +20,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.models import Role, User
 from api.exceptions import AmountOutOfRangeError, CurrencyNotSupportedError
 from api.idempotency import idempotent
-from api.pagination import NewestFirstPagination
+from api.pagination import NewestFirstPagination, in_groups, in_parts
 from api.parsers import bounded
 from api.permissions import Anyone, Creator, SignedIn
 from api.refusals import refuses
@@ -205,8 +205,8 @@ class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
         if reference:
             page = self.paginate_queryset(payments.filter(reference_id=reference))
         else:
-            parts = [selectors.payments_by(me), selectors.payments_received_by(me)]
-            page = cast("NewestFirstPagination", self.paginator).paginate_parts(payments, parts, request)
+            both = in_parts(selectors.payments_by(me), selectors.payments_received_by(me))
+            page = cast("NewestFirstPagination", self.paginator).paginate_found(payments, request, both)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(request=None, responses={200: PaymentOutput})
@@ -306,8 +306,9 @@ class EarningsLedgerView(generics.ListAPIView[LedgerEntry]):
             of_payment = entries.filter(transaction__order_id=wanted["payment"])
             page = self.paginate_queryset(of_payment.filter(account__currency=currency) if currency else of_payment)
         else:
-            parts = selectors.entries_by_account(user_id_of(request), currency=currency)
-            page = cast("NewestFirstPagination", self.paginator).paginate_parts(entries, parts, request)
+            accounts = selectors.accounts_of(user_id_of(request), currency=currency)
+            by_account = in_groups(accounts, entries.filter(account_id=OuterRef("pk")))
+            page = cast("NewestFirstPagination", self.paginator).paginate_found(entries, request, by_account)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 

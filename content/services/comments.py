@@ -10,7 +10,8 @@ from django.utils import timezone
 from content.access import Viewer
 from content.events import CommentCreated
 from content.exceptions import CommentsClosedError, ReplyDepthError
-from content.models import Comment, Post
+from content.models.posts import Post
+from content.models.reactions import Comment
 from content.selectors import known_posts, require_access
 from content.services.trending import note_comments
 from eventbus.outbox import publish

@@ -19,7 +19,8 @@ from content.exceptions import (
     TiersRequiredError,
     TierUnknownError,
 )
-from content.models import MediaRef, Post, PostMedia, PostTier, TierRef
+from content.models.posts import Post, PostMedia, PostTier
+from content.models.projections import MediaRef, TierRef
 
 
 class PostFields(TypedDict, total=False):

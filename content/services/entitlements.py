@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from content.models import Entitlement
+from content.models.projections import Entitlement
 
 
 @transaction.atomic

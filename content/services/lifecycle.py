@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from content.events import DeletedBy, DeletionReason, PostDeleted
 from content.exceptions import HasPurchasesError, InvalidTransitionError
-from content.models import Entitlement, Post
-from content.reports import ModerationEntry, PostReport
+from content.models.posts import Post
+from content.models.projections import Entitlement
+from content.models.reports import ModerationEntry, PostReport
 from content.services import composition
 from content.services.moderation import record, settle_reports
 from content.services.posts import bring_out, media_ids_of, require_ahead, tell

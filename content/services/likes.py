@@ -11,7 +11,8 @@ from django.utils import timezone
 from content.access import Viewer
 from content.events import PostLiked, PostUnliked
 from content.exceptions import NotPublishedError
-from content.models import Post, PostLike
+from content.models.posts import Post
+from content.models.reactions import PostLike
 from content.selectors import known_posts, require_access
 from eventbus.outbox import publish
 

@@ -5,8 +5,9 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from content.models import Comment, Post
-from content.reports import ModerationEntry, PostReport
+from content.models.posts import Post
+from content.models.reactions import Comment
+from content.models.reports import ModerationEntry, PostReport
 from content.services.comments import count
 from content.services.posts import tell
 from content.services.trending import note_comments

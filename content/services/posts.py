@@ -11,7 +11,8 @@ from django.utils import timezone
 from api.concurrency import require_version
 from content.events import PostCreated, PostUpdated
 from content.exceptions import PublishTimeError
-from content.models import MediaRef, Post, PostMedia
+from content.models.posts import Post, PostMedia
+from content.models.projections import MediaRef
 from content.services import composition
 from content.services.composition import Audience, PostFields
 from eventbus.outbox import publish

@@ -6,7 +6,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from content.models import MediaRef, Post, PostMedia, TierRef
+from content.models.posts import Post, PostMedia
+from content.models.projections import MediaRef, TierRef
 from content.services.composition import type_of
 from content.services.posts import bring_out, tell
 

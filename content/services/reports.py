@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from content.access import Viewer
 from content.exceptions import OwnPostError
-from content.models import Post
-from content.reports import ModerationEntry, PostReport
+from content.models.posts import Post
+from content.models.reports import ModerationEntry, PostReport
 from content.selectors import known_posts
 from content.services.moderation import record
 from content.services.posts import tell

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from content.models import PostTip
+from content.models.projections import PostTip
 
 
 @transaction.atomic

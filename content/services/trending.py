@@ -16,7 +16,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, F, OuterRef, Subquery
 
-from content.models import Comment, LikeSignal, Post, PostTrend
+from content.models.posts import Post
+from content.models.projections import LikeSignal, PostTrend
+from content.models.reactions import Comment
 
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 SECONDS_PER_TENFOLD = 45_000

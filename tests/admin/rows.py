@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from api.models import IdempotencyRecord
 from content.access import Viewer
-from content.models import LikeSignal, PostTip, PostTrend
+from content.models.projections import LikeSignal, PostTip, PostTrend
 from content.services.comments import add_comment
 from content.services.likes import like_post
 from content.services.moderation import hide_comment

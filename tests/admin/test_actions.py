@@ -10,7 +10,7 @@ from django.contrib.messages import get_messages
 from accounts.models import User
 from content.access import Viewer
 from content.events import PostDeleted, PostUpdated
-from content.models import Post
+from content.models.posts import Post
 from content.services.comments import add_comment
 from eventbus.models import BreakerRule, HeldKey, OperatorAction, OutboxEvent, ParkedEvent, PausedTopic
 from eventbus.pages import MOST_AT_ONCE

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
 from django.urls import reverse
 
-from content.models import PostTip
+from content.models.projections import PostTip
 from eventbus.journal.writer import JournalWriter
 from eventbus.models import InboxEvent, JournalEvent, OperatorAction, ParkedEvent, Replay
 from eventbus.testing import deliver, message_of, published

@@ -7,7 +7,8 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from api.money import Money
-from content.models import Entitlement, MediaRef, Post, TierRef
+from content.models.posts import Post
+from content.models.projections import Entitlement, MediaRef, TierRef
 from content.services.posts import create_post
 from eventbus.models import OutboxEvent
 from media.events import (

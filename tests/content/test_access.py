@@ -9,7 +9,8 @@ from uuid_utils.compat import uuid7
 
 from content import selectors
 from content.access import ANONYMOUS, Viewer, can_view
-from content.models import Entitlement, Post, PostTier, TierRef
+from content.models.posts import Post, PostTier
+from content.models.projections import Entitlement, TierRef
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CREATORS = [uuid7(), uuid7()]

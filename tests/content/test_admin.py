@@ -9,8 +9,10 @@ from uuid_utils.compat import uuid7
 from accounts.models import User
 from content.access import Viewer
 from content.events import PostDeleted, PostUpdated
-from content.models import Comment, Entitlement, LikeSignal, MediaRef, Post, PostLike, PostTip, PostTrend, TierRef
-from content.reports import ModerationEntry, PostReport, ReportedPost
+from content.models.posts import Post
+from content.models.projections import Entitlement, LikeSignal, MediaRef, PostTip, PostTrend, TierRef
+from content.models.reactions import Comment, PostLike
+from content.models.reports import ModerationEntry, PostReport, ReportedPost
 from content.services.comments import add_comment
 from content.services.likes import like_post
 from content.services.moderation import moderate_post

@@ -8,7 +8,8 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from content.events import PostCreated
-from content.models import LikeSignal, Post
+from content.models.posts import Post
+from content.models.projections import LikeSignal
 from content.services.lifecycle import delete_post, withdraw_post
 from content.services.posts import create_post
 from content.services.tips import record_tip

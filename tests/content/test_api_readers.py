@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 
 from api.signed_urls import verify
 from content.access import Viewer
-from content.models import Comment, PostLike
+from content.models.reactions import Comment, PostLike
 from content.services.comments import add_comment, delete_comment
 from tests.content import factories
 

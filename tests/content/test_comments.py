@@ -7,7 +7,7 @@ from uuid_utils.compat import uuid7
 from content.access import Viewer
 from content.events import CommentCreated
 from content.exceptions import CommentsClosedError, LockedError, ReplyDepthError
-from content.models import Comment
+from content.models.reactions import Comment
 from content.services.comments import add_comment, delete_comment, edit_comment
 from content.services.posts import update_post
 from eventbus.testing import published

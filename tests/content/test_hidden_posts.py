@@ -5,7 +5,8 @@ from django.core.cache import cache
 from uuid_utils.compat import uuid7
 
 from content.access import Viewer
-from content.models import LikeSignal, Post
+from content.models.posts import Post
+from content.models.projections import LikeSignal
 from content.services.comments import add_comment
 from content.services.likes import like_post
 from content.services.moderation import moderate_post

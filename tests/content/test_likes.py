@@ -10,7 +10,8 @@ from uuid_utils.compat import uuid7
 from content.access import Viewer
 from content.events import PostLiked, PostUnliked
 from content.exceptions import LockedError, NotPublishedError
-from content.models import Post, PostLike
+from content.models.posts import Post
+from content.models.reactions import PostLike
 from content.services.lifecycle import delete_post
 from content.services.likes import like_post, unlike_post
 from eventbus.testing import published

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from content.events import ContentType, PostStatus, PostUpdated
-from content.models import MediaRef, Post
+from content.models.posts import Post
+from content.models.projections import MediaRef
 from content.services.lifecycle import delete_post, publish_post
 from content.services.references import keep_processed_media
 from eventbus.testing import deliver, published

@@ -11,8 +11,10 @@ from uuid_utils.compat import uuid7
 from content.access import Viewer
 from content.events import Moderation, PostUpdated
 from content.exceptions import ReplyDepthError
-from content.models import Comment, Post, PostTrend
-from content.reports import ModerationEntry, PostReport
+from content.models.posts import Post
+from content.models.projections import PostTrend
+from content.models.reactions import Comment
+from content.models.reports import ModerationEntry, PostReport
 from content.selectors import comments_of
 from content.services.comments import add_comment, delete_comment, edit_comment
 from content.services.lifecycle import publish_post, take_down_post

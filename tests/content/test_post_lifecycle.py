@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from content.events import DeletedBy, DeletionReason, Moderation, PostDeleted, PostStatus, PostUpdated
 from content.exceptions import EmptyPostError, HasPurchasesError, InvalidTransitionError, MediaUnusableError
-from content.models import Post
+from content.models.posts import Post
 from content.services.lifecycle import (
     delete_post,
     publish_post,

@@ -6,7 +6,7 @@ import pytest
 
 from content.events import PostUpdated
 from content.exceptions import PreviewNotInPostError
-from content.models import Post
+from content.models.posts import Post
 from content.services.moderation import moderate_post
 from content.services.posts import update_post
 from eventbus.testing import deliver, published

@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from uuid_utils.compat import uuid7
 
-from content.models import Entitlement, MediaRef, PostTip, TierRef
+from content.models.projections import Entitlement, MediaRef, PostTip, TierRef
 from eventbus.testing import deliver
 from media.events import ProcessingStatus
 from payments.events import PaymentKind

@@ -14,8 +14,8 @@ from accounts.models import User
 from content.access import Viewer
 from content.events import Moderation, PostDeleted, PostUpdated
 from content.exceptions import OwnPostError
-from content.models import Post
-from content.reports import PostReport
+from content.models.posts import Post
+from content.models.reports import PostReport
 from content.selectors import reported_posts
 from content.services.lifecycle import delete_post, take_down_post, withdraw_post
 from content.services.moderation import moderate_post

@@ -11,7 +11,7 @@ from django.utils import timezone
 from content import tasks
 from content.events import PostCreated, PostStatus, PostUpdated
 from content.exceptions import EmptyPostError, InvalidTransitionError, PublishTimeError
-from content.models import Post
+from content.models.posts import Post
 from content.services import lifecycle, references
 from content.services.lifecycle import publish_post, schedule_post, unschedule_post
 from content.services.posts import LONGEST_WAIT, create_post, update_post

@@ -9,7 +9,8 @@ from uuid_utils.compat import uuid7
 
 from content import selectors
 from content.events import PostLiked, PostUnliked
-from content.models import LikeSignal, Post, PostTrend
+from content.models.posts import Post
+from content.models.projections import LikeSignal, PostTrend
 from content.services.comments import add_comment, delete_comment
 from content.services.likes import like_post, unlike_post
 from content.services.trending import note_likes, rescore_stale, score

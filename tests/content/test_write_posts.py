@@ -18,7 +18,7 @@ from content.exceptions import (
     TiersRequiredError,
     TierUnknownError,
 )
-from content.models import Post
+from content.models.posts import Post
 from content.services.posts import create_post, update_post
 from eventbus.testing import published
 from tests.content import factories

@@ -7,7 +7,7 @@ from uuid_utils.compat import uuid7
 
 from api.money import Money
 from content.access import Viewer
-from content.models import Post
+from content.models.posts import Post
 from content.services.comments import add_comment
 from content.services.lifecycle import delete_post, publish_post, take_down_post, withdraw_post
 from content.services.likes import like_post, unlike_post

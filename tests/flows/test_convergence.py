@@ -6,7 +6,9 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from content.models import Entitlement, LikeSignal, MediaRef, Post, PostLike, PostTip, TierRef
+from content.models.posts import Post
+from content.models.projections import Entitlement, LikeSignal, MediaRef, PostTip, TierRef
+from content.models.reactions import PostLike
 from eventbus.conf import bus_settings
 from eventbus.events import spec_of
 from eventbus.handlers import handlers_of

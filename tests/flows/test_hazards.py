@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from content.events import CommentCreated, PostCreated, PostDeleted, PostLiked, PostUnliked
-from content.models import Entitlement, LikeSignal, MediaRef, Post
+from content.models.posts import Post
+from content.models.projections import Entitlement, LikeSignal, MediaRef
 from content.tasks import rescore_trending
 from eventbus.models import InboxEvent, ParkedEvent
 from eventbus.processing import Processor

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from content.events import PostDeleted, PostUnliked, PostUpdated
-from content.models import Entitlement, LikeSignal, MediaRef, PostTip, TierRef
+from content.models.projections import Entitlement, LikeSignal, MediaRef, PostTip, TierRef
 from eventbus.events import spec_of
 from eventbus.handlers import handlers_of
 from eventbus.models import InboxEvent, OutboxEvent, ParkedEvent

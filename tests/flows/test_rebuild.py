@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from content.handlers import drop_media, keep_tier
-from content.models import Entitlement, MediaRef, TierRef
+from content.models.projections import Entitlement, MediaRef, TierRef
 from eventbus.exceptions import CatalogError
 from eventbus.journal.writer import JournalWriter
 from eventbus.models import InboxEvent, JournalEvent, OperatorAction, OutboxEvent, ParkedEvent

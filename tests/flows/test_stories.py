@@ -2,7 +2,7 @@
 
 import pytest
 
-from content.models import MediaRef
+from content.models.projections import MediaRef
 from media import tasks as media_tasks
 from media.models import MediaAsset
 from payments import tasks as payment_tasks

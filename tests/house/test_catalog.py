@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from content.models import MediaRef
+from content.models.projections import MediaRef
 from eventbus.catalog.samples import is_nullable
 from eventbus.events import registered
 from eventbus.messages import Message

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from content.models import MediaRef
+from content.models.projections import MediaRef
 from eventbus.testing import deliver, published
 from media import ffmpeg, storage
 from media.containers import MP3, MP4, Container

@@ -128,7 +128,7 @@ def test_the_ledger_of_several_accounts_is_walked_in_one_order_there_and_back(as
 
 def test_the_ledger_takes_a_fixed_number_of_statements(as_user, creator, earned, django_assert_num_queries):
     client = as_user(creator)
-    with django_assert_num_queries(2):  # the creator's accounts, and the page
+    with django_assert_num_queries(1):
         client.get(LEDGER)
     with django_assert_num_queries(1):
         client.get(SUMMARY)

@@ -1,31 +1,18 @@
-"""Posts and what readers do with them."""
+"""Posts, and who may see them."""
 
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 from uuid import UUID
 
 from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, TextChoices
 from uuid_utils.compat import uuid7
 
 from content.access import Viewer
-from content.projections import Entitlement, LikeSignal, MediaRef, PostTip, PostTrend, TierRef
+from content.models.projections import Entitlement, MediaRef, TierRef
 from content.words import ALL_WORDS, PUBLIC_WORDS, query_of
-
-__all__ = [
-    "Comment",
-    "Entitlement",
-    "LikeSignal",
-    "MediaRef",
-    "Post",
-    "PostLike",
-    "PostMedia",
-    "PostTier",
-    "PostTip",
-    "PostTrend",
-    "TierRef",
-]
 
 PUBLISHED = Q(status="published") & ~Q(moderation="hidden")
 
@@ -54,13 +41,17 @@ class PostQuerySet(models.QuerySet["Post"]):
         known = PUBLISHED | _visible(viewer, now)
         return self.filter(known if viewer.user_id is None else known | _own(viewer))
 
-    def found_by(self, words: str, viewer: Viewer, now: datetime) -> Self:
-        """Published ones with the words in what the viewer may read: no locked body is asked, not even by -without."""
-        # Two questions of one index each: as one with OR, PostgreSQL would take the words of every post apart again.
-        out, query, visible = Post.objects.published().values("pk"), query_of(words), _visible(viewer, now)
-        readable = out.alias(words=ALL_WORDS).filter(visible, words=query)
-        locked = out.alias(words=PUBLIC_WORDS).filter(~visible, words=query)
-        return self.filter(pk__in=readable.union(locked, all=True))
+    def locked_to(self, viewer: Viewer, now: datetime) -> Self:
+        """The posts that the viewer may not read in full."""
+        return self.filter(~_visible(viewer, now))
+
+    def with_words(self, words: str) -> Self:
+        """Those that hold the words."""
+        return self.filter(all_words=query_of(words))
+
+    def with_public_words(self, words: str) -> Self:
+        """Those that hold the words in what anyone sees: the rest is not asked, not by -without either."""
+        return self.filter(public_words=query_of(words))
 
     def locked(self) -> Self:
         """Lock the rows, leaving likes and comments free to point at them."""
@@ -107,6 +98,17 @@ def _held(viewer: Viewer, now: datetime) -> Q:
             & Exists(included.filter(valid_from__lte=OuterRef("withdrawn_at")))
         )
     )
+
+
+_PostManager = models.Manager.from_queryset(PostQuerySet)
+
+
+class PostManager(_PostManager["Post"]):
+    """Posts without the words that they are found by, which nobody reads."""
+
+    def get_queryset(self) -> PostQuerySet:
+        """Every question begins here."""
+        return cast("PostQuerySet", super().get_queryset().defer("all_words", "public_words"))
 
 
 class Post(models.Model):
@@ -194,8 +196,10 @@ class Post(models.Model):
     version = models.BigIntegerField(default=1)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    all_words = models.GeneratedField(expression=ALL_WORDS, output_field=SearchVectorField(), db_persist=True)
+    public_words = models.GeneratedField(expression=PUBLIC_WORDS, output_field=SearchVectorField(), db_persist=True)
 
-    objects = PostQuerySet.as_manager()
+    objects = PostManager()
 
     class Meta:
         constraints: ClassVar = [
@@ -238,15 +242,17 @@ class Post(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["creator_id", "status", "-published_at", "-id"], name="posts_of_a_creator"),
+            models.Index(
+                fields=["creator_id", "-published_at", "-id"], condition=PUBLISHED, name="published_posts_of_a_creator"
+            ),
             models.Index(fields=["creator_id", "-created_at", "-id"], name="posts_of_a_creator_by_age"),
             models.Index(
                 fields=["-published_at", "-id"],
                 condition=PUBLISHED,
                 name="published_posts",
             ),
-            GinIndex(ALL_WORDS, condition=PUBLISHED, name="posts_by_all_words"),
-            GinIndex(PUBLIC_WORDS, condition=PUBLISHED, name="posts_by_public_words"),
+            GinIndex(fields=["all_words"], condition=PUBLISHED, name="posts_by_all_words"),
+            GinIndex(fields=["public_words"], condition=PUBLISHED, name="posts_by_public_words"),
             models.Index(fields=["publish_at"], condition=Q(status="scheduled"), name="scheduled_posts"),
         ]
 
@@ -311,86 +317,3 @@ class PostMedia(models.Model):
 
     def __str__(self) -> str:
         return f"{self.media_id} in {self.post_id}"
-
-
-class PostLike(models.Model):
-    """A reader's opinion of a post; the row stays when it is taken back, so that `revision` orders both facts."""
-
-    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="likes")
-    user_id = models.UUIDField()
-    active = models.BooleanField()
-    revision = models.IntegerField()
-    updated_at = models.DateTimeField()
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["post", "user_id"], name="one_like_per_reader"),
-            models.CheckConstraint(condition=Q(revision__gt=0), name="a_like_has_a_revision"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.user_id} on {self.post_id}"
-
-
-class CommentQuerySet(models.QuerySet["Comment"]):
-    """Questions about comments."""
-
-    def published(self) -> Self:
-        """What can be read, answered and changed."""
-        return self.filter(status=Comment.Status.PUBLISHED)
-
-    def standing(self) -> Self:
-        """What has its words still, be it only for moderators."""
-        return self.exclude(status=Comment.Status.DELETED)
-
-    def shown(self) -> Self:
-        """What stands in a list: also a deleted or hidden comment that has answers, without its words."""
-        return self.filter(Q(status=Comment.Status.PUBLISHED) | Q(reply_count__gt=0))
-
-    def removable_by(self, viewer: Viewer) -> Self:
-        """What the viewer may delete: their own, those under their posts, and a moderator anything."""
-        if viewer.is_moderator:
-            return self
-        return self.filter(Q(author_id=viewer.user_id) | Q(post__creator_id=viewer.user_id))
-
-
-class Comment(models.Model):
-    """A reader's words under a post, or an answer to them; the words go when it is deleted, and wait when hidden."""
-
-    class Status(TextChoices):
-        PUBLISHED = "published", "published"
-        HIDDEN = "hidden", "hidden"
-        DELETED = "deleted", "deleted"
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    post = models.ForeignKey(Post, on_delete=models.CASCADE, related_name="comments")
-    author_id = models.UUIDField(db_index=True)
-    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="replies")
-    body = models.TextField(max_length=2000, blank=True)
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PUBLISHED)
-    reply_count = models.IntegerField(default=0)
-    created_at = models.DateTimeField()
-    edited_at = models.DateTimeField(null=True)
-    deleted_at = models.DateTimeField(null=True)
-
-    objects = CommentQuerySet.as_manager()
-
-    class Meta:
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(status__in=("published", "hidden", "deleted")), name="comment_status_is_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(status__in=("published", "hidden"), deleted_at=None) & ~Q(body="")
-                | Q(status="deleted", deleted_at__isnull=False, body=""),
-                name="a_deleted_comment_has_no_words",
-            ),
-            models.CheckConstraint(condition=Q(reply_count__gte=0), name="reply_count_is_not_negative"),
-            models.CheckConstraint(condition=Q(parent=None) | Q(reply_count=0), name="an_answer_has_no_answers"),
-        ]
-        indexes: ClassVar = [
-            models.Index(fields=["post", "parent", "-created_at", "-id"], name="comments_of_a_post"),
-        ]
-
-    def __str__(self) -> str:
-        return str(self.pk)

@@ -6,7 +6,8 @@ from django.db import models
 from django.db.models import Q, TextChoices
 from uuid_utils.compat import uuid7
 
-from content.models import Comment, Post
+from content.models.posts import Post
+from content.models.reactions import Comment
 
 
 class PostReportQuerySet(models.QuerySet["PostReport"]):
