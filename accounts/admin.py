@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts import services
-from accounts.models import CreatorProfile, Role, User
+from accounts.models import Block, CreatorProfile, Role, User
 from api.admin import ReadOnlyAdmin
 from api.authentication import user_id_of
 from api.money import CURRENCY_CHOICES
@@ -227,6 +227,17 @@ class CreatorProfileAdmin(ProfileAdminBase):
             services.update_creator_profile(user_id=obj.pk, changes=values)
         else:
             services.become_creator(user_id=obj.user_id, **values)
+
+
+@admin.register(Block)
+class BlockAdmin(ReadOnlyAdmin):
+    """Who wants nothing to do with whom; only the one who blocked takes it back."""
+
+    list_display = ["id", "blocker", "blocked", "created_at"]
+    list_select_related = ["blocker", "blocked"]
+    search_fields = ["blocker__email__exact", "blocked__email__exact"]
+    search_ids: ClassVar[list[str]] = ["id", "blocker_id", "blocked_id"]
+    ordering = ["-created_at", "-id"]
 
 
 admin.site.unregister([Group, OutstandingToken, BlacklistedToken])

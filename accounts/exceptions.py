@@ -35,6 +35,14 @@ class NotCreatorError(DomainError):
     title = "This account is not a creator"
 
 
+class SelfBlockError(DomainError):
+    """Somebody would block themselves."""
+
+    code = "self_block"
+    status = 422
+    title = "Nobody blocks themselves"
+
+
 class InvalidCredentialsError(DomainError):
     """The e-mail address and the password do not belong together; which of them is wrong is not said."""
 

@@ -104,3 +104,25 @@ class CreatorProfile(models.Model):
 
     def __str__(self) -> str:
         return f"@{self.handle}"
+
+
+class Block(models.Model):
+    """One user who wants nothing to do with another; it counts in both directions."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    blocker = models.ForeignKey(User, on_delete=models.CASCADE, related_name="blocks_made", db_index=False)
+    blocked = models.ForeignKey(User, on_delete=models.CASCADE, related_name="blocks_met", db_index=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["blocker", "blocked"], name="one_block_of_each_other_user"),
+            models.CheckConstraint(condition=~Q(blocker=F("blocked")), name="nobody_blocks_themselves"),
+        ]
+        indexes = [
+            models.Index(F("blocker"), F("created_at").desc(), F("id").desc(), name="blocks_of_a_user_newest_first"),
+            models.Index(fields=["blocked", "blocker"], name="blocks_that_a_user_met"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.blocker_id} blocks {self.blocked_id}"

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from accounts.models import DEFAULT_GRACE_DAYS, CreatorProfile, User
+from accounts.models import DEFAULT_GRACE_DAYS, Block, CreatorProfile, User
 
 
 def user(user_id: UUID) -> User:
@@ -46,6 +46,22 @@ def creator_profile(handle_or_id: str | UUID) -> CreatorProfile:
 def visible_creators() -> QuerySet[CreatorProfile]:
     """The creators that anyone may see, their users read along."""
     return CreatorProfile.objects.select_related("user").filter(user__is_active=True, user__is_suspended=False)
+
+
+def blocks_of(user_id: UUID) -> QuerySet[Block]:
+    """Whom this user blocks, their names read along; never who blocks this user."""
+    return Block.objects.select_related("blocked").filter(blocker=user_id)
+
+
+def is_blocked_between(one: UUID, other: UUID) -> bool:
+    """Whether either of the two blocks the other."""
+    return Block.objects.filter(Q(blocker=one, blocked=other) | Q(blocker=other, blocked=one)).exists()
+
+
+def blocked_with(user_id: UUID) -> QuerySet[Block, UUID]:
+    """The ids of whom this user blocks and of who blocks this user, for `creator_id__in` and its like."""
+    made = Block.objects.filter(blocker=user_id).values_list("blocked_id", flat=True)
+    return made.union(Block.objects.filter(blocked=user_id).values_list("blocker_id", flat=True))
 
 
 def uuid_or_none(text: str | UUID) -> UUID | None:

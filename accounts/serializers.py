@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.models import HANDLE_FORM, MAX_GRACE_DAYS, CreatorProfile, User
+from accounts.models import HANDLE_FORM, MAX_GRACE_DAYS, Block, CreatorProfile, User
 from api.serializers import ClosedSerializer, CurrencyField, PlainTextField, StrictIntegerField
 
 MAX_PASSWORD = 128
@@ -143,3 +143,14 @@ class CreatorOutput(serializers.ModelSerializer[CreatorProfile]):
     class Meta:
         model = CreatorProfile
         fields = ["id", "handle", "display_name", "bio", "default_currency", "created_at"]
+
+
+class BlockOutput(serializers.ModelSerializer[Block]):
+    """Somebody whom a user blocks."""
+
+    user_id = serializers.UUIDField(source="blocked_id")
+    display_name = serializers.CharField(source="blocked.display_name")
+
+    class Meta:
+        model = Block
+        fields = ["user_id", "display_name", "created_at"]

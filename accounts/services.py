@@ -17,9 +17,10 @@ from accounts.exceptions import (
     EmailTakenError,
     HandleTakenError,
     NotCreatorError,
+    SelfBlockError,
     WrongPasswordError,
 )
-from accounts.models import DEFAULT_GRACE_DAYS, CreatorProfile, Role, User
+from accounts.models import DEFAULT_GRACE_DAYS, Block, CreatorProfile, Role, User
 from api.money import require_currency
 
 # Handles that would read as the platform itself, or stand where a route does.
@@ -113,6 +114,21 @@ def update_creator_profile(*, user_id: UUID, changes: dict[str, Any]) -> Creator
     with unique_or(HandleTakenError):
         profile.save(update_fields=sorted(changes))
     return profile
+
+
+@transaction.atomic
+def block_user(*, blocker_id: UUID, blocked_id: UUID) -> Block:
+    """Keep two users apart, because one of them wants it; a second time changes nothing."""
+    if blocker_id == blocked_id:
+        raise SelfBlockError
+    block, _ = Block.objects.select_related("blocked").get_or_create(blocker_id=blocker_id, blocked_id=blocked_id)
+    return block
+
+
+@transaction.atomic
+def unblock_user(*, blocker_id: UUID, blocked_id: UUID) -> None:
+    """Take a block back; without one nothing changes, and the other's own block stays."""
+    Block.objects.filter(blocker=blocker_id, blocked=blocked_id).delete()
 
 
 @transaction.atomic

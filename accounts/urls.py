@@ -13,5 +13,7 @@ urlpatterns = [
     path("me", views.MeView.as_view(), name="me"),
     path("me/password", views.PasswordView.as_view(), name="password"),
     path("me/creator-profile", views.MyCreatorProfileView.as_view(), name="my-creator-profile"),
+    path("me/blocks", views.BlocksView.as_view(), name="blocks"),
+    path("me/blocks/<uuid:user_id>", views.BlockView.as_view(), name="block"),
     path("creators/<str:handle_or_id>", views.CreatorView.as_view(), name="creator"),
 ]

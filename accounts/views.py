@@ -2,15 +2,17 @@
 
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.http import Http404
 from django.middleware.csrf import get_token
+from django.shortcuts import get_object_or_404
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import status
+from rest_framework import generics, status
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,8 +20,9 @@ from rest_framework.views import APIView
 
 from accounts import exceptions as rules
 from accounts import selectors, services, tokens
-from accounts.models import CreatorProfile, User
+from accounts.models import Block, CreatorProfile, User
 from accounts.serializers import (
+    BlockOutput,
     CreatorOutput,
     CreatorProfileInput,
     CredentialsInput,
@@ -199,6 +202,43 @@ class MyCreatorProfileView(APIView):
         return Response(
             OwnProfileOutput(services.update_creator_profile(user_id=user_id_of(request), changes=changes)).data
         )
+
+
+class BlocksView(generics.ListAPIView[Block]):
+    """Whom I block."""
+
+    permission_classes = [SignedIn]
+    serializer_class = BlockOutput
+
+    def get_queryset(self) -> Any:
+        """My own blocks."""
+        if getattr(self, "swagger_fake_view", False):
+            return Block.objects.none()
+        return selectors.blocks_of(user_id_of(self.request))
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Whom I block, newest first; nobody is told who blocks them."""
+        return super().get(request, *args, **kwargs)
+
+
+class BlockView(APIView):
+    """My block of one user."""
+
+    permission_classes = [SignedIn]
+    throttle_scope = "blocks"
+
+    @extend_schema(request=None, responses=BlockOutput)
+    @refuses(rules.SelfBlockError)
+    def put(self, request: Request, user_id: UUID) -> Response:
+        """Block a user; a second time changes nothing."""
+        other = get_object_or_404(User, pk=user_id)
+        return Response(BlockOutput(services.block_user(blocker_id=user_id_of(request), blocked_id=other.pk)).data)
+
+    @extend_schema(responses={204: NO_CONTENT})
+    def delete(self, request: Request, user_id: UUID) -> Response:
+        """Take my block back; without one nothing changes."""
+        services.unblock_user(blocker_id=user_id_of(request), blocked_id=user_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class CreatorView(APIView):

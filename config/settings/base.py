@@ -119,6 +119,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "login": "10/minute,100/hour",
         "login_account": "30/minute,300/hour",
         "account": "20/minute",
+        "blocks": "60/minute,500/day",
         "payments": "10/minute,60/day",
         "payment_methods": "10/minute,30/day",
         "subscriptions": "20/minute",

@@ -10,6 +10,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 from uuid_utils.compat import uuid7
 
+from accounts.services import block_user
 from api.models import IdempotencyRecord
 from content.access import Viewer
 from content.models.projections import LikeSignal, PostTip, PostTrend
@@ -52,6 +53,7 @@ numbers = count(1)
 def make_accounts():
     creator = make_creator()
     RefreshToken.for_user(creator).blacklist()
+    block_user(blocker_id=creator.pk, blocked_id=make_user().pk)
 
 
 def make_api():

@@ -32,6 +32,7 @@ def everything() -> tuple[User, dict[str, str]]:
     ids: dict[str, UUID] = {
         "creator_id": other.pk,
         "handle_or_id": other.pk,
+        "user_id": other.pk,
         "recipient_id": other.pk,
         "tier_id": mine.pk,
         "price_id": subscriptions.price_of(mine).pk,
