@@ -1,6 +1,6 @@
 """What the rooms above may ask about people."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -56,6 +56,17 @@ def blocks_of(user_id: UUID) -> QuerySet[Block]:
 def is_blocked_between(one: UUID, other: UUID) -> bool:
     """Whether either of the two blocks the other."""
     return Block.objects.filter(Q(blocker=one, blocked=other) | Q(blocker=other, blocked=one)).exists()
+
+
+def blocked_pairs(pairs: Collection[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:
+    """Those of these pairs of whom either blocks the other, in one query."""
+    ones, others = {one for one, _ in pairs}, {other for _, other in pairs}
+    blocks = set(
+        Block.objects.filter(
+            Q(blocker__in=ones, blocked__in=others) | Q(blocker__in=others, blocked__in=ones)
+        ).values_list("blocker_id", "blocked_id")
+    )
+    return {(one, other) for one, other in pairs if (one, other) in blocks or (other, one) in blocks}
 
 
 def blocked_with(user_id: UUID) -> QuerySet[Block, UUID]:

@@ -5,6 +5,7 @@ DomainError
 ├── MalformedJsonError             400
 ├── InvalidCursorError             400
 ├── AccountSuspendedError          403
+├── BlockedError                   403
 ├── CsrfFailedError                403
 ├── VersionRequiredError           428
 ├── MalformedVersionError          400
@@ -51,6 +52,14 @@ class AccountSuspendedError(DomainError):
     code = "account_suspended"
     status = 403
     title = "This account is suspended"
+
+
+class BlockedError(DomainError):
+    """One of the two blocks the other; which of them is not said."""
+
+    code = "blocked"
+    status = 403
+    title = "There is a block between you and this user"
 
 
 class CsrfFailedError(DomainError):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet, Sum
 
+from accounts.selectors import blocked_with
 from payments.models.ledger import LedgerAccount, LedgerEntry
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentOrder
@@ -67,9 +68,9 @@ def purchases_of(user_id: UUID) -> QuerySet[PostPurchase]:
     return PostPurchase.objects.filter(buyer_id=user_id).select_related("order")
 
 
-def posts_heard_of() -> QuerySet[PostOffer]:
-    """The posts that content has told of."""
-    return PostOffer.objects.all()
+def posts_within_reach_of(user_id: UUID) -> QuerySet[PostOffer]:
+    """The posts that content has told of, but those that a block hides from the user."""
+    return PostOffer.objects.exclude(creator_id__in=blocked_with(user_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.models import Role, User
-from api.exceptions import AmountOutOfRangeError, CurrencyNotSupportedError
+from api.exceptions import AmountOutOfRangeError, BlockedError, CurrencyNotSupportedError
 from api.idempotency import idempotent
 from api.pagination import NewestFirstPagination, in_groups, in_parts
 from api.parsers import bounded
@@ -133,6 +133,7 @@ class TipViewSet(RetrieveModelMixin, GenericViewSet[Tip]):
     @extend_schema(request=TipInput, responses={201: TipOutput})
     @idempotent
     @refuses(
+        BlockedError,
         rules.SelfTipError,
         rules.RecipientCannotReceiveError,
         rules.PostMismatchError,
@@ -178,8 +179,9 @@ class PostPurchaseViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet[Pos
     def create(self, request: Request) -> Response:
         """Buy a post; its status tells when the money has come."""
         values = parsed(PostPurchaseInput(data=request.data))
-        get_object_or_404(selectors.posts_heard_of(), pk=values["post_id"])
-        purchase = buy_post(buyer_id=user_id_of(request), **values)
+        buyer_id = user_id_of(request)
+        get_object_or_404(selectors.posts_within_reach_of(buyer_id), pk=values["post_id"])
+        purchase = buy_post(buyer_id=buyer_id, **values)
         return Response(self.get_serializer(purchase).data, status=status.HTTP_201_CREATED)
 
 

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from accounts.selectors import display_names
 from api.authentication import user_id_of
+from api.exceptions import BlockedError
 from api.idempotency import idempotent
 from api.permissions import Creator, SignedIn
 from api.refusals import refuses
@@ -84,6 +85,7 @@ class SubscriptionsView(generics.ListAPIView[Subscription]):
     @extend_schema(request=SubscriptionInput, responses={201: SubscriptionOutput})
     @idempotent
     @refuses(
+        BlockedError,
         rules.PaymentMethodRequiredError,
         rules.AlreadySubscribedError,
         rules.PriceChangedError,
@@ -174,7 +176,7 @@ class ResumeView(OwnView):
     """Cancellations taken back."""
 
     @extend_schema(request=None, responses=SubscriptionOutput)
-    @refuses(rules.NotCancellingError, rules.InvalidTransitionError)
+    @refuses(BlockedError, rules.NotCancellingError, rules.InvalidTransitionError)
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Take back the cancellation of my subscription while its period runs."""
         subscription = self.own(request, subscription_id)
@@ -186,6 +188,7 @@ class ChangePreviewView(OwnView):
 
     @extend_schema(parameters=[ChangeFilters], responses=ChangePreviewOutput)
     @refuses(
+        BlockedError,
         rules.SamePriceError,
         rules.RenewalInProgressError,
         rules.InvalidTransitionError,
@@ -205,6 +208,7 @@ class ChangeView(OwnView):
     @extend_schema(request=ChangeInput, responses=SubscriptionOutput)
     @idempotent
     @refuses(
+        BlockedError,
         rules.PaymentMethodRequiredError,
         rules.PriceChangedError,
         rules.SamePriceError,
@@ -242,7 +246,7 @@ class RetryPaymentView(OwnView):
 
     @extend_schema(request=None, responses={202: SubscriptionOutput})
     @idempotent
-    @refuses(rules.NotPastDueError)
+    @refuses(BlockedError, rules.NotPastDueError)
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Try at once to pay what is past due."""
         subscription = retry_payment(subscription_id=self.own(request, subscription_id).pk)

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.selectors import is_blocked_between
 from payments.encryption import decrypt
 from payments.exceptions import InvalidTransitionError, PaymentExpiredError
 from payments.gateways.base import ActionRequired, Charge, Gateway, GatewayUnavailableError, Outcome
@@ -22,6 +23,7 @@ from payments.models.orders import PaymentAttempt, PaymentOrder
 from payments.services.background import CONFIRM, soon
 from payments.services.dunning import fail_or_wait
 from payments.services.locking import lock_order
+from payments.services.orders import close_order
 from payments.services.outcomes import record_outcome
 from payments.services.velocity import looks_like_card_testing
 
@@ -82,6 +84,9 @@ def claim(*, order_id: UUID) -> PaymentAttempt | None:
     if not taken:
         return None
     order = PaymentOrder.objects.select_related("payment_method").get(pk=order_id)
+    if is_blocked_between(order.payer_id, order.payee_id):
+        close_order(order, status=Status.CANCELLED, failure_code="voided")
+        return None
     if order.payment_method is None or not order.payment_method.is_usable:
         fail_or_wait(order, failure_code="invalid_method", decline_type="hard")
         return None

@@ -6,7 +6,8 @@ from django.db import transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.selectors import is_creator
+from accounts.selectors import is_blocked_between, is_creator
+from api.exceptions import BlockedError
 from api.money import require_in_range
 from payments.exceptions import PostMismatchError, RecipientCannotReceiveError, SelfTipError
 from payments.models.orders import PaymentOrder
@@ -67,6 +68,8 @@ def refuse_unless_giveable(*, sender_id: UUID, recipient_id: UUID, post_id: UUID
         raise SelfTipError
     if not is_creator(recipient_id):
         raise RecipientCannotReceiveError
+    if is_blocked_between(sender_id, recipient_id):
+        raise BlockedError
     if post_id is not None and not is_post_of(post_id, creator_id=recipient_id):
         raise PostMismatchError
     refuse_card_testing(payer_id=sender_id)

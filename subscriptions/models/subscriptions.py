@@ -230,6 +230,11 @@ class Subscription(models.Model):
         return self.status in TERMINAL
 
     @property
+    def parties(self) -> tuple[UUID, UUID]:
+        """Who pays, and who is paid."""
+        return self.subscriber_id, self.creator_id
+
+    @property
     def due_cycle(self) -> int:
         """The cycle that the next payment pays."""
         return self.cycle_number + 1

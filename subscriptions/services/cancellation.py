@@ -9,7 +9,7 @@ from subscriptions.events import CancelledBy, CancelMode, CancelReason, Change, 
 from subscriptions.exceptions import CancelNotAllowedError, InvalidTransitionError, NotCancellingError
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_cancellation, write_update
-from subscriptions.services.locking import has_time_left
+from subscriptions.services.locking import has_time_left, require_no_block
 from subscriptions.services.requests import Reason, awaited_by, withdraw
 
 REQUEST_FIELDS = ("cancel_requested_at", "cancelled_by", "cancel_reason", "cancel_comment")
@@ -19,6 +19,7 @@ END_REASONS = {
     CancelledBy.SUBSCRIBER: Subscription.EndReason.SUBSCRIBER_REQUEST,
     CancelledBy.CREATOR: Subscription.EndReason.CREATOR_REQUEST,
     CancelledBy.STAFF: Subscription.EndReason.STAFF_REQUEST,
+    CancelledBy.SYSTEM: Subscription.EndReason.TERM_ENDED,
 }
 
 
@@ -71,6 +72,7 @@ def resume(*, subscription_id: UUID) -> Subscription:
         raise NotCancellingError
     if not has_time_left(subscription):
         raise InvalidTransitionError("The period is over")
+    require_no_block(subscription)
 
     subscription.cancel_at_period_end = False
     subscription.cancel_requested_at = None

@@ -7,7 +7,8 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.selectors import is_active
+from accounts.selectors import is_active, is_blocked_between
+from api.exceptions import BlockedError
 from eventbus.outbox import publish
 from subscriptions.constraints import refused_by, violated_constraint
 from subscriptions.events import (
@@ -111,6 +112,8 @@ def available_price(*, tier_id: UUID, price_id: UUID, subscriber_id: UUID) -> Ti
         raise OwnTierError
     if not is_active(price.tier.creator_id):
         raise TierNotAvailableError
+    if is_blocked_between(price.tier.creator_id, subscriber_id):
+        raise BlockedError
     return price
 
 

@@ -4,6 +4,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from accounts.selectors import is_blocked_between
+from api.exceptions import BlockedError
 from eventbus.exceptions import NotYetError
 from subscriptions.models.subscriptions import Subscription
 
@@ -20,3 +22,9 @@ def has_time_left(subscription: Subscription) -> bool:
     """Whether a period that was granted is still running."""
     end = subscription.current_period_end
     return end is not None and end > timezone.now()
+
+
+def require_no_block(subscription: Subscription) -> None:
+    """Refuse what would have more paid between two of whom one blocks the other."""
+    if is_blocked_between(subscription.subscriber_id, subscription.creator_id):
+        raise BlockedError

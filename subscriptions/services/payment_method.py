@@ -10,7 +10,7 @@ from subscriptions.exceptions import InvalidTransitionError, NotPastDueError
 from subscriptions.models.history import RequestedPayment
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_update
-from subscriptions.services.locking import lock
+from subscriptions.services.locking import lock, require_no_block
 from subscriptions.services.requests import as_told, awaited_by, next_cycle_request
 
 
@@ -32,6 +32,7 @@ def retry_payment(*, subscription_id: UUID) -> Subscription:
     subscription = lock(subscription_id)
     if subscription.status != Subscription.Status.PAST_DUE:
         raise NotPastDueError
+    require_no_block(subscription)
 
     tell_method(subscription)
     return subscription

@@ -12,10 +12,12 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from subscriptions.events import Change
+from accounts.selectors import blocked_pairs
+from subscriptions.events import CancelledBy, CancelReason, Change
 from subscriptions.models.history import RequestedPayment, SubscriptionPeriod
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import TierPrice
+from subscriptions.services.cancellation import schedule_end
 from subscriptions.services.changes import Step, write_steps
 from subscriptions.services.expiry import end_term
 from subscriptions.services.requests import as_told, next_cycle_request
@@ -62,12 +64,19 @@ def renew_alone(subscription_id: UUID) -> None:
 
 
 def renew(due: Sequence[Subscription]) -> None:
-    """Ask for the money of the next periods, grant those that cost nothing, and end what the clock missed."""
+    """Ask for the money of the next periods, grant those that cost nothing, and end what the clock missed.
+
+    Of two of whom one blocks the other the present period is the last.
+    """
     now = timezone.now()
+    apart = blocked_pairs([subscription.parties for subscription in due])
     missed = [subscription for subscription in due if is_missed(subscription, now)]
-    in_time = [subscription for subscription in due if not is_missed(subscription, now)]
+    parted = [each for each in due if each.parties in apart and not is_missed(each, now)]
+    in_time = [each for each in due if each.parties not in apart and not is_missed(each, now)]
     for subscription in missed:
         end_term(subscription)
+    for subscription in parted:
+        let_end(subscription)
     grant_free([subscription for subscription in in_time if next_price(subscription).amount == 0])
     ask_for_money([subscription for subscription in in_time if next_price(subscription).amount > 0])
 
@@ -76,6 +85,15 @@ def is_missed(subscription: Subscription, now: datetime) -> bool:
     """Whether its period has been over for so long that a renewal would be a surprise."""
     end = subscription.current_period_end
     return end is not None and end + LATEST_RENEWAL <= now
+
+
+def let_end(subscription: Subscription) -> None:
+    """Let the present period be the last, as nobody in particular wished."""
+    subscription.cancel_requested_at = timezone.now()
+    subscription.cancelled_by = CancelledBy.SYSTEM
+    subscription.cancel_reason = CancelReason.OTHER
+    subscription.cancel_comment = ""
+    schedule_end(subscription)
 
 
 def next_price(subscription: Subscription) -> TierPrice:

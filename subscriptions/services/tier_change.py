@@ -25,7 +25,7 @@ from subscriptions.models.tiers import TierPrice
 from subscriptions.periods import anchor_day_of, period_end
 from subscriptions.proration import unused_part
 from subscriptions.services.changes import write_update
-from subscriptions.services.locking import has_time_left, lock
+from subscriptions.services.locking import has_time_left, lock, require_no_block
 from subscriptions.services.places import require_place
 from subscriptions.services.requests import as_told, awaited_by
 from subscriptions.timing import PATIENCE, PAYMENT_WINDOW, renewal_lead
@@ -57,6 +57,7 @@ def change_price(
     """
     subscription = lock(subscription_id)
     require_changeable(subscription)
+    require_no_block(subscription)
     price = price_to_choose(subscription, price_id)
     if price.amount != expected_amount:
         raise PriceChangedError
@@ -80,6 +81,7 @@ def change_price(
 def preview_change(*, subscription: Subscription, price_id: UUID) -> Quote:
     """What the change would mean now; refused as the change would be."""
     require_changeable(subscription)
+    require_no_block(subscription)
     price = price_to_choose(subscription, price_id)
     if price.pk == subscription.price_id and subscription.pending_price_id is None:
         raise SamePriceError
