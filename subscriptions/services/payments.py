@@ -20,7 +20,7 @@ from subscriptions.models.history import ReceivedPayment, RequestedPayment, Subs
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_cancellation, write_update
 from subscriptions.services.dunning import give_in, repeat_awaited
-from subscriptions.services.locking import lock
+from subscriptions.services.locking import has_time_left, lock
 from subscriptions.services.requests import State, answered_by, note_answer, withdraw
 
 Status = Subscription.Status
@@ -129,10 +129,18 @@ def cut_short(subscription: Subscription, *, at: datetime) -> None:
 
 
 def do_without(subscription: Subscription, payment: ReceivedPayment, request: RequestedPayment | None) -> Subscription:
-    """Note a payment whose money has gone back already; what waits for it in vain takes it as failed."""
+    """Note a payment whose money has gone back already; what waits for it waits in vain.
+
+    It ends as it would have, had the refund come second: payments takes no second order for a cycle that was paid, so
+    who waited on could never pay again. Only what is paid already runs on.
+    """
     settle(subscription, payment, outcome=Outcome.REVOKED)
-    if request is not None and request.is_open and subscription.status in Subscription.RUNNING:
-        give_in(subscription, request, failed_at=timezone.now())
+    if request is None or not request.is_open:
+        return subscription
+    if request.is_proration or has_time_left(subscription):
+        return give_in(subscription, request, failed_at=timezone.now())
+    note_answer(request, state=State.FAILED)
+    revoke(subscription, disputed=False)
     return subscription
 
 

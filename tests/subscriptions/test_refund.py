@@ -11,7 +11,6 @@ from payments.events import RefundReason, RefundSource
 from subscriptions.events import CancelledBy, CancelMode, CancelReason, SubscriptionCancelled
 from subscriptions.models.history import ReceivedPayment, SubscriptionPeriod
 from subscriptions.models.subscriptions import Subscription
-from subscriptions.services.expiry import expire_unpaid
 from tests.subscriptions.conftest import NOW
 from tests.subscriptions.factories import PAID_AT, completed, forget_events, refunded
 
@@ -58,20 +57,15 @@ def test_a_refund_that_leaves_access_is_only_noted(incomplete):
     assert published() == []
 
 
-def test_a_refund_before_its_payment_lets_nobody_in(incomplete, clock):
+def test_a_refund_before_its_payment_lets_nobody_in_and_ends_what_waited_for_it(incomplete):
     payment = completed(incomplete)
     deliver(refunded(incomplete, payment_id=payment.payment_id), payment)
 
     incomplete.refresh_from_db()
-    assert incomplete.status == Subscription.Status.INCOMPLETE
+    assert (incomplete.status, incomplete.end_reason) == ("cancelled", "refunded")
     assert incomplete.access_until is None
     assert ReceivedPayment.objects.get().outcome == ReceivedPayment.Outcome.REVOKED
-    assert published() == []
-
-    clock.move_to(NOW + timedelta(hours=23))
-    expire_unpaid(subscription_id=incomplete.id)
-    incomplete.refresh_from_db()
-    assert incomplete.status == Subscription.Status.EXPIRED
+    assert [type(event) for event in published()] == [SubscriptionCancelled]
 
 
 def test_a_refund_that_leaves_access_may_come_before_its_payment(incomplete):

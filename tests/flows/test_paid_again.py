@@ -1,0 +1,131 @@
+"""Who was given their money back and pays again has what they paid for, in whatever order all that is told."""
+
+from itertools import permutations
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+
+from content.models import Entitlement
+from payments.events import PaymentCompleted, PaymentRefunded, PostPurchased
+from payments.models.orders import PaymentOrder
+from subscriptions.models.subscriptions import Subscription
+from tests.flows.world import pick, retold
+
+
+def orders_of(events):
+    """Every order of these events that Kafka may bring: of one topic and key only the one in which they were told."""
+    told = list(enumerate(events))
+    for order in permutations(told):
+        last = {}
+        for place, event in order:
+            line = (type(event), event.key)
+            if last.get(line, -1) > place:
+                break
+            last[line] = place
+        else:
+            yield [event for _, event in order]
+
+
+def named(order):
+    """The order in words, for whoever reads a failure."""
+    return " · ".join(f"{type(event).__name__} {event.payment_id}" for event in order)
+
+
+@pytest.fixture
+def bought_twice(world):
+    """A post bought, given back, and bought again, of which a part came back: the post, both purchases, four events."""
+    post, card = world.sell(700), world.card()
+    first = world.buy(post, card)
+    world.refund(world.payment(first), revoke_access=True)
+    second = world.buy(post, card)
+    world.refund(world.payment(second), amount=100, revoke_access=False)
+    told = [event for event in world.take() if isinstance(event, PostPurchased | PaymentRefunded)]
+    assert [type(event) for event in told] == [PostPurchased, PaymentRefunded] * 2
+    return post, first, second, told
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "twice"])
+def test_the_second_purchase_opens_the_post_and_the_first_stays_revoked(world, bought_twice, again):
+    post, first, second, told = bought_twice
+    tried = 0
+    for order in orders_of(told):
+        with transaction.atomic():
+            world.deliver(*order, to="content")
+            if again:
+                world.deliver(*map(retold, reversed(order)), to="content")
+
+            held = {str(each.source_id): each.revoked_at is not None for each in Entitlement.objects.all()}
+            assert held == {first["id"]: True, second["id"]: False}, named(order)
+            assert world.opens(post), named(order)
+            transaction.set_rollback(True)
+        tried += 1
+
+    assert tried == 24
+
+
+@pytest.fixture
+def subscribed_twice(world):
+    """Two choices of one fan, the first given back before anybody heard of it: the post, both, and four events."""
+    post, card = world.write(visibility="subscribers"), world.card()
+    tiers = [world.tier(name="Backstage"), world.tier(name="Front row")]
+    world.settle()
+    both = []
+    for tier in tiers:
+        both.append(world.subscribe(tier, card))
+        world.deliver(*(event for event in world.take() if not isinstance(event, PaymentCompleted)))
+    payments = [world.payment(each) for each in both]
+    world.refund(payments[0], revoke_access=True)
+    world.refund(payments[1], amount=100, revoke_access=False)
+    world.take()
+    told = [event for event in world.told if isinstance(event, PaymentCompleted | PaymentRefunded)]
+    return post, both, told
+
+
+def test_the_second_subscription_gives_access_and_the_first_never_does(world, subscribed_twice):
+    post, both, told = subscribed_twice
+    ids = [UUID(each["id"]) for each in both]
+    completed = [event for event in told if isinstance(event, PaymentCompleted)]
+    assert [event.reference_id for event in completed] == ids
+    assert len(told) == 4
+    tried = 0
+    for order in orders_of(told):
+        with transaction.atomic():
+            world.deliver(*order)
+            world.deliver(*map(retold, reversed(order)))
+            world.settle()
+
+            statuses = dict(Subscription.objects.values_list("pk", "status"))
+            assert statuses == {ids[0]: "cancelled", ids[1]: "active"}, named(order)
+            [open_to] = Entitlement.objects.filter(revoked_at=None, valid_until__isnull=False)
+            assert open_to.source_id == ids[1], named(order)
+            assert world.opens(post), named(order)
+            assert not PaymentOrder.objects.exclude(status__in=("refunded", "partially_refunded")).exists()
+            world.check()
+            transaction.set_rollback(True)
+        tried += 1
+
+    assert tried == 24
+
+
+@pytest.mark.parametrize("first_heard", ["the payment", "the refund"])
+def test_the_same_choice_is_open_again_as_soon_as_its_payment_went_back(world, first_heard):
+    """Payments takes one order for a cycle: what waited for that money could never be paid for again."""
+    post, tier, card = world.write(visibility="subscribers"), world.tier(), world.card()
+    world.settle()
+    first = world.subscribe(tier, card)
+    world.deliver(*world.take(), to="payments")
+    completed = pick(world.take(), PaymentCompleted)
+    world.refund({"id": completed.payment_id}, revoke_access=True)
+    refunded = pick(world.take(), PaymentRefunded)
+    heard = [completed, refunded] if first_heard == "the payment" else [refunded, completed]
+    world.deliver(*heard)
+    world.settle()
+    assert not world.opens(post)
+
+    second = world.subscribe(tier, card)
+    world.settle()
+
+    statuses = [world.subscription(each)["status"] for each in (first, second)]
+    assert statuses == ["cancelled", "active"]
+    assert world.opens(post)
