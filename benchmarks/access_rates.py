@@ -35,13 +35,13 @@ def questions() -> "dict[str, Callable[[int], tuple[Viewer, list[QuerySet[Post]]
         return Viewer(user_id=id_of(kind, number))
 
     def feed(viewer: Viewer) -> "tuple[Viewer, list[QuerySet[Post]]]":
-        return viewer, pages_of(selectors.published_posts(), selectors.feed(viewer, timezone.now()))
+        return viewer, pages_of(selectors.listed_posts(viewer), selectors.feed(viewer, timezone.now()))
 
     def search(viewer: Viewer, words: str) -> "tuple[Viewer, list[QuerySet[Post]]]":
-        return viewer, pages_of(selectors.published_posts(), *selectors.found_posts(words, viewer, timezone.now()))
+        return viewer, pages_of(selectors.listed_posts(viewer), *selectors.found_posts(words, viewer, timezone.now()))
 
     def posts_of_a_creator(number: int) -> "tuple[Viewer, list[QuerySet[Post]]]":
-        posts = selectors.published_posts().filter(creator_id=id_of(CREATOR, number % 100))
+        posts = selectors.listed_posts(reader(number)).filter(creator_id=id_of(CREATOR, number % 100))
         return reader(number), pages_of(posts)
 
     def one_post(number: int) -> "tuple[Viewer, list[QuerySet[Post]]]":
@@ -52,7 +52,7 @@ def questions() -> "dict[str, Callable[[int], tuple[Viewer, list[QuerySet[Post]]
         "feed": lambda number: feed(reader(number)),
         "feed, of quiet creators": lambda number: feed(reader(number % QUIET_READERS, QUIET_READER)),
         "posts of a creator": posts_of_a_creator,
-        "discovery": lambda number: (reader(number), pages_of(selectors.published_posts())),
+        "discovery": lambda number: (reader(number), pages_of(selectors.listed_posts(reader(number)))),
         "one post": one_post,
         "search, a word in 200 of a million": lambda number: search(reader(number), f"word{number % 5000}"),
         "search, a word in every post": lambda number: search(reader(number), "story"),

@@ -1,6 +1,6 @@
 """Who may read a post: the rule in Python. `Post.objects.visible_to` says the same in SQL."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -29,15 +29,25 @@ class Viewer:
 ANONYMOUS = Viewer()
 
 
-def can_view(viewer: Viewer, post: "Post", now: datetime, *, entitlements: Iterable["Entitlement"]) -> bool:
-    """Whether the viewer may read all of the post now; `entitlements` holds at least the viewer's own for this post."""
+def can_view(
+    viewer: Viewer,
+    post: "Post",
+    now: datetime,
+    *,
+    entitlements: Iterable["Entitlement"],
+    blocked: Collection[UUID] = (),
+) -> bool:
+    """Whether the viewer may read all of the post now.
+
+    `entitlements` holds at least the viewer's own for this post, `blocked` its creator if either blocks the other.
+    """
     if viewer.user_id == post.creator_id and post.moderation != post.Moderation.HIDDEN:
         return post.status != post.Status.DELETED
     if post.status not in post.OUT:
         return False
     if viewer.is_moderator and post.moderation != post.Moderation.CLEAR:
         return True
-    if post.moderation == post.Moderation.HIDDEN:
+    if post.moderation == post.Moderation.HIDDEN or post.creator_id in blocked:
         return False
     live = [held for held in entitlements if held.user_id == viewer.user_id and held.is_live(now)]
     if any(held.opens_singly(post) for held in live):

@@ -104,7 +104,7 @@ class CommentListView(ReadersView, GenericAPIView[Comment]):
     @refuses(rules.LockedError)
     def get(self, request: Request, post_id: UUID) -> Response:
         """List the comments under a post that you may read, newest first."""
-        found = self.paginate_queryset(selectors.comments_of(self.readable_post(post_id))) or []
+        found = self.paginate_queryset(selectors.comments_of(self.readable_post(post_id), self.viewer)) or []
         return self.get_paginated_response(render_comments(found))
 
     @extend_schema(operation_id="comments_create", request=NewCommentSerializer, responses={201: CommentSerializer})
@@ -127,8 +127,8 @@ class ReplyListView(ReadersView, GenericAPIView[Comment]):
     @refuses(rules.LockedError)
     def get(self, request: Request, post_id: UUID, comment_id: UUID) -> Response:
         """List the answers to a comment, oldest first."""
-        comment = get_object_or_404(selectors.comments_of(self.readable_post(post_id)), pk=comment_id)
-        found = self.paginate_queryset(selectors.replies_to(comment)) or []
+        comment = get_object_or_404(selectors.comments_of(self.readable_post(post_id), self.viewer), pk=comment_id)
+        found = self.paginate_queryset(selectors.replies_to(comment, self.viewer)) or []
         return self.get_paginated_response(render_comments(found))
 
 

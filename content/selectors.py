@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Sum
 
+from accounts import selectors as accounts
 from api.money import Money
 from api.pagination import Finder, Head, in_groups, in_parts
 from content.access import Viewer, can_view
@@ -26,9 +27,9 @@ def known_posts(viewer: Viewer, now: datetime) -> PostQuerySet:
     return Post.objects.known_to(viewer, now)
 
 
-def published_posts() -> PostQuerySet:
-    """What stands in everyone's lists."""
-    return Post.objects.published().with_parts()
+def listed_posts(viewer: Viewer) -> PostQuerySet:
+    """What stands in the viewer's lists."""
+    return Post.objects.listed_for(viewer).with_parts()
 
 
 def own_posts(viewer: Viewer) -> PostQuerySet:
@@ -46,12 +47,12 @@ def due_ids(now: datetime) -> list[UUID]:
 def feed(viewer: Viewer, now: datetime) -> Finder:
     """Finds the published posts of the creators that the viewer subscribes to."""
     subscriptions = Entitlement.objects.live(now).of_reader(viewer).filter(kind=Entitlement.Kind.SUBSCRIPTION)
-    return in_groups(subscriptions, Post.objects.published().filter(creator_id=OuterRef("creator_id")))
+    return in_groups(subscriptions, Post.objects.listed_for(viewer).filter(creator_id=OuterRef("creator_id")))
 
 
-def trending_posts() -> PostQuerySet:
+def trending_posts(viewer: Viewer) -> PostQuerySet:
     """The published posts that readers answered to, each with its score."""
-    return published_posts().filter(trend__score__gt=0).annotate(trend_score=F("trend__score"))
+    return listed_posts(viewer).filter(trend__score__gt=0).annotate(trend_score=F("trend__score"))
 
 
 def found_posts(words: str, viewer: Viewer, now: datetime) -> list[Finder]:
@@ -59,7 +60,7 @@ def found_posts(words: str, viewer: Viewer, now: datetime) -> list[Finder]:
 
     What stands in many posts fills the page from the newest; anything else is in few, and the indexes name them.
     """
-    out = Post.objects.published()
+    out = Post.objects.listed_for(viewer)
     readable, locked = out.visible_to(viewer, now), out.locked_to(viewer, now)
 
     def among_the_newest(head: Head) -> QuerySet[Post]:
@@ -89,8 +90,16 @@ def entitlements_for(viewer: Viewer, posts: Iterable[Post]) -> list[Entitlement]
 
 def readable_ids(viewer: Viewer, posts: Sequence[Post], now: datetime) -> set[UUID]:
     """Which of these posts the viewer may read in full."""
-    entitlements = entitlements_for(viewer, posts)
-    return {post.pk for post in posts if can_view(viewer, post, now, entitlements=entitlements)}
+    entitlements, blocked = entitlements_for(viewer, posts), blocked_creators(viewer, posts)
+    return {post.pk for post in posts if can_view(viewer, post, now, entitlements=entitlements, blocked=blocked)}
+
+
+def blocked_creators(viewer: Viewer, posts: Iterable[Post]) -> set[UUID]:
+    """Those of these posts' creators whom the viewer blocks, or who block the viewer."""
+    if viewer.user_id is None:
+        return set()
+    others = {post.creator_id for post in posts} - {viewer.user_id}
+    return {creator_id for _, creator_id in accounts.blocked_pairs([(viewer.user_id, other) for other in others])}
 
 
 def liked_ids(viewer: Viewer, posts: Sequence[Post]) -> set[UUID]:
@@ -113,18 +122,18 @@ def reported_posts() -> QuerySet[Any]:
 
 def require_access(viewer: Viewer, post: Post, now: datetime) -> None:
     """Refuse a viewer who may know of the post but not read it."""
-    if not can_view(viewer, post, now, entitlements=entitlements_for(viewer, [post])):
+    if post.pk not in readable_ids(viewer, [post], now):
         raise LockedError
 
 
-def comments_of(post: Post) -> CommentQuerySet:
+def comments_of(post: Post, viewer: Viewer) -> CommentQuerySet:
     """The top-level comments to show under a post."""
-    return post.comments.shown().filter(parent=None)
+    return post.comments.shown_to(viewer).filter(parent=None)
 
 
-def replies_to(comment: Comment) -> CommentQuerySet:
+def replies_to(comment: Comment, viewer: Viewer) -> CommentQuerySet:
     """The answers to show under a comment."""
-    return comment.replies.shown()
+    return comment.replies.shown_to(viewer)
 
 
 def tip_totals(post_ids: Collection[UUID]) -> dict[UUID, list[Money]]:

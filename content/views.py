@@ -142,7 +142,7 @@ class PostListView(PostPageView):
         """List published posts, of everyone or of one creator, newest first; what is not for you is locked."""
         query = PostFilterSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        found = selectors.published_posts()
+        found = selectors.listed_posts(self.viewer)
         if "creator" in query.validated_data:
             found = found.filter(creator_id=query.validated_data["creator"])
         return self.page(found, timezone.now())
@@ -185,7 +185,7 @@ class FeedView(PostPageView):
     def get(self, request: Request) -> Response:
         """List the posts of the creators you subscribe to, newest first."""
         now = timezone.now()
-        return self.page(selectors.published_posts(), now, selectors.feed(self.viewer, now))
+        return self.page(selectors.listed_posts(self.viewer), now, selectors.feed(self.viewer, now))
 
 
 class TrendingView(PostPageView):
@@ -197,7 +197,7 @@ class TrendingView(PostPageView):
     @extend_schema(operation_id="posts_trending_list", responses=post_shapes(many=True))
     def get(self, request: Request) -> Response:
         """List the posts that are liked and talked about, the liveliest first."""
-        return self.page(selectors.trending_posts(), timezone.now())
+        return self.page(selectors.trending_posts(self.viewer), timezone.now())
 
 
 class SearchView(PostPageView):
@@ -217,7 +217,7 @@ class SearchView(PostPageView):
         query.is_valid(raise_exception=True)
         now = timezone.now()
         found = selectors.found_posts(query.validated_data["q"], self.viewer, now)
-        return self.page(selectors.published_posts(), now, *found)
+        return self.page(selectors.listed_posts(self.viewer), now, *found)
 
 
 class PostView(PrivateView):

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, TextChoices
 from uuid_utils.compat import uuid7
 
+from accounts import selectors as accounts
 from content.access import Viewer
 from content.models.projections import Entitlement, MediaRef, TierRef
 from content.words import ALL_WORDS, PUBLIC_WORDS, query_of
@@ -25,8 +26,12 @@ class PostQuerySet(models.QuerySet["Post"]):
         return self.filter(creator_id=creator_id).exclude(status=Post.Status.DELETED)
 
     def published(self) -> Self:
-        """What stands in lists for everyone, in full or locked."""
+        """What stands in lists, in full or locked."""
         return self.filter(PUBLISHED)
+
+    def listed_for(self, viewer: Viewer) -> Self:
+        """What stands in this viewer's lists: nothing of whom they block, or who blocks them."""
+        return self.filter(_listed(viewer))
 
     def due(self, now: datetime) -> Self:
         """The scheduled posts whose time has come."""
@@ -38,7 +43,7 @@ class PostQuerySet(models.QuerySet["Post"]):
 
     def known_to(self, viewer: Viewer, now: datetime) -> Self:
         """The posts that the viewer may know of, if only locked or as a stub; any other is not there."""
-        known = PUBLISHED | _visible(viewer, now)
+        known = _listed(viewer) | _visible(viewer, now)
         return self.filter(known if viewer.user_id is None else known | _own(viewer))
 
     def locked_to(self, viewer: Viewer, now: datetime) -> Self:
@@ -73,10 +78,18 @@ def _visible(viewer: Viewer, now: datetime) -> Q:
     readable = Q(status=Post.Status.PUBLISHED, visibility=Post.Visibility.PUBLIC)
     if viewer.user_id is not None:
         readable |= out & _held(viewer, now) | _own(viewer)
-    visible = readable & ~Q(moderation=Post.Moderation.HIDDEN)
+    visible = readable & ~Q(moderation=Post.Moderation.HIDDEN) & _unblocked(viewer)
     if viewer.is_moderator:
         visible |= out & ~Q(moderation=Post.Moderation.CLEAR)
     return visible
+
+
+def _listed(viewer: Viewer) -> Q:
+    return PUBLISHED & _unblocked(viewer)
+
+
+def _unblocked(viewer: Viewer) -> Q:
+    return Q() if viewer.user_id is None else ~Q(creator_id__in=accounts.blocked_with(viewer.user_id))
 
 
 def _own(viewer: Viewer) -> Q:

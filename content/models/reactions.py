@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q, TextChoices
 from uuid_utils.compat import uuid7
 
+from accounts import selectors as accounts
 from content.access import Viewer
 from content.models.posts import Post
 
@@ -40,9 +41,17 @@ class CommentQuerySet(models.QuerySet["Comment"]):
         """What has its words still, be it only for moderators."""
         return self.exclude(status=Comment.Status.DELETED)
 
-    def shown(self) -> Self:
-        """What stands in a list: also a deleted or hidden comment that has answers, without its words."""
-        return self.filter(Q(status=Comment.Status.PUBLISHED) | Q(reply_count__gt=0))
+    def shown_to(self, viewer: Viewer) -> Self:
+        """What stands in a list: also a deleted or hidden comment that has answers, without its words.
+
+        Nothing of whom the viewer blocks, or who blocks the viewer, but to those who answer for what stands there:
+        moderators, and creators under their own posts.
+        """
+        shown = self.filter(Q(status=Comment.Status.PUBLISHED) | Q(reply_count__gt=0))
+        if viewer.user_id is None or viewer.is_moderator:
+            return shown
+        unblocked = ~Q(author_id__in=accounts.blocked_with(viewer.user_id))
+        return shown.filter(Q(post__creator_id=viewer.user_id) | unblocked)
 
     def removable_by(self, viewer: Viewer) -> Self:
         """What the viewer may delete: their own, those under their posts, and a moderator anything."""

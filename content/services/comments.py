@@ -12,7 +12,7 @@ from content.events import CommentCreated
 from content.exceptions import CommentsClosedError, ReplyDepthError
 from content.models.posts import Post
 from content.models.reactions import Comment
-from content.selectors import known_posts, require_access
+from content.selectors import comments_of, known_posts, require_access
 from content.services.trending import note_comments
 from eventbus.outbox import publish
 
@@ -25,7 +25,7 @@ def add_comment(*, post_id: UUID, viewer: Viewer, body: str, parent_id: UUID | N
     require_access(viewer, post, now)
     if not post.comments_enabled or post.status not in Post.OUT:
         raise CommentsClosedError
-    parent = parent_of(post, parent_id)
+    parent = parent_of(post, parent_id, viewer)
     comment = Comment.objects.create(post=post, author_id=viewer.known_id, parent=parent, body=body, created_at=now)
     count(comment, post, by=1)
     publish(CommentCreated.of(comment, post))
@@ -65,11 +65,11 @@ def delete_comment(*, comment_id: UUID, viewer: Viewer) -> Comment:
     return comment
 
 
-def parent_of(post: Post, parent_id: UUID | None) -> Comment | None:
+def parent_of(post: Post, parent_id: UUID | None, viewer: Viewer) -> Comment | None:
     """The comment that is answered."""
     if parent_id is None:
         return None
-    parent = Comment.objects.published().filter(post=post, parent=None, pk=parent_id).first()
+    parent = comments_of(post, viewer).published().filter(pk=parent_id).first()
     if parent is None:
         raise ReplyDepthError
     return parent

@@ -7,7 +7,6 @@ from django.db.models import QuerySet
 
 from api.pagination import Finder
 from content.models.posts import Post
-from content.selectors import published_posts
 from content.views import NewestPublishedPagination
 
 SIZE = NewestPublishedPagination.page_size + 1  # one more tells whether another page follows
@@ -26,7 +25,7 @@ def questions(*finders: Finder) -> list[QuerySet[Post]]:
 
     asked = []
     for finder in finders:
-        asked.append(head(published_posts().filter(pk__in=finder(head))))
+        asked.append(head(Post.objects.published().filter(pk__in=finder(head))))
         if len(asked[-1]) == SIZE:
             break
     return asked

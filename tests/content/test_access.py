@@ -1,12 +1,15 @@
 """Who may read a post: the rule in Python and in SQL, held against each other and against examples."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
+from accounts.models import Block, User
 from content import selectors
 from content.access import ANONYMOUS, Viewer, can_view
 from content.models.posts import Post, PostTier
@@ -16,6 +19,7 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CREATORS = [uuid7(), uuid7()]
 FANS = [uuid7(), uuid7()]
 TIERS = [uuid7(), uuid7()]
+PAIRS = list(permutations([*CREATORS, *FANS], 2))
 VIEWERS = [
     ANONYMOUS,
     Viewer(user_id=CREATORS[0]),
@@ -51,6 +55,12 @@ entitlements = st.fixed_dictionaries(
 )
 
 
+def store_blocks(blocks: set[tuple[UUID, UUID]]) -> None:
+    users = [User(id=pk, email=f"{pk}@example.org", display_name="Robin") for pk in (*CREATORS, *FANS)]
+    User.objects.bulk_create(users, ignore_conflicts=True)
+    Block.objects.bulk_create([Block(blocker_id=one, blocked_id=other) for one, other in blocks])
+
+
 def store_post(given_post: dict) -> Post:
     fields = {name: value for name, value in given_post.items() if name != "tiers"}
     is_sold = fields["visibility"] == "ppv"
@@ -75,8 +85,14 @@ def store_entitlement(held: dict, stored: list[Post]) -> Entitlement:
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(given_posts=st.lists(posts, min_size=2, max_size=2), held=st.lists(entitlements, max_size=4))
-def test_python_and_sql_agree_on_every_post_for_every_viewer(given_posts, held):
+@given(
+    given_posts=st.lists(posts, min_size=2, max_size=2),
+    held=st.lists(entitlements, max_size=4),
+    blocks=st.sets(st.sampled_from(PAIRS), max_size=2),
+)
+def test_python_and_sql_agree_on_every_post_for_every_viewer(given_posts, held, blocks):
+    Block.objects.all().delete()
+    store_blocks(blocks)
     Entitlement.objects.all().delete()
     PostTier.objects.all().delete()
     Post.objects.all().delete()
@@ -87,7 +103,8 @@ def test_python_and_sql_agree_on_every_post_for_every_viewer(given_posts, held):
 
     for viewer in VIEWERS:
         in_sql = set(Post.objects.visible_to(viewer, NOW).values_list("pk", flat=True))
-        in_python = {post.pk for post in stored if can_view(viewer, post, NOW, entitlements=all_held)}
+        blocked = {other for one, other in [*blocks, *map(reversed, blocks)] if one == viewer.user_id}
+        in_python = {post.pk for post in stored if can_view(viewer, post, NOW, entitlements=all_held, blocked=blocked)}
         as_read = selectors.readable_ids(viewer, stored, NOW)
 
         assert in_sql == in_python == as_read
@@ -96,6 +113,7 @@ def test_python_and_sql_agree_on_every_post_for_every_viewer(given_posts, held):
         hidden = {post.pk for post in stored if post.moderation == "hidden"}
         if not viewer.is_moderator:
             assert in_sql & hidden == set()
+            assert known & {post.pk for post in stored if post.creator_id in blocked} == set()
             assert {post.creator_id for post in stored if post.pk in known & hidden} <= {viewer.user_id}
 
 

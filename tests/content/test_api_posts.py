@@ -363,8 +363,8 @@ def test_a_page_costs_as_many_queries_as_one_post(fan_client, fan, creator_id, a
             )
             note_likes(signals=[LikeSignal(post_id=post.pk, user_id=uuid7(), revision=1, active=True)])
         rescore_stale()
-        # posts, files, tiers, entitlements, likes, and the viewer's roles
-        with django_assert_num_queries(6):
+        # posts, files, tiers, entitlements, blocks, likes, and the viewer's roles
+        with django_assert_num_queries(7):
             rows = fan_client.get(address).json()["results"]
         assert {row["is_locked"] for row in rows} == {False}
 

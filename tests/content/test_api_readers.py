@@ -136,8 +136,8 @@ def test_a_page_of_comments_costs_the_same_for_many(fan_client, fan, public_post
     for count in (1, 6):
         for _ in range(count):
             comment(public_post, fan.pk)
-        # role, post, entitlements, comments, names
-        with django_assert_num_queries(5):
+        # role, post, entitlements, blocks, comments, names
+        with django_assert_num_queries(6):
             fan_client.get(f"/api/v1/posts/{public_post.pk}/comments")
 
 

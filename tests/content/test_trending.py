@@ -8,6 +8,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from content import selectors
+from content.access import ANONYMOUS
 from content.events import PostLiked, PostUnliked
 from content.models.posts import Post
 from content.models.projections import LikeSignal, PostTrend
@@ -70,7 +71,7 @@ def test_creators_do_not_lift_themselves(public_post, creator):
     rescore_trending()
 
     assert PostTrend.objects.get().score == 0
-    assert list(selectors.trending_posts()) == []
+    assert list(selectors.trending_posts(ANONYMOUS)) == []
 
 
 def test_a_deleted_comment_counts_no_more(public_post, reader):
@@ -161,7 +162,7 @@ def test_the_liveliest_come_first_and_only_what_is_published(creator_id):
     Post.objects.filter(pk=hidden.pk).update(moderation="hidden")
     rescore_trending()
 
-    ranked = selectors.trending_posts().order_by("-trend_score", "-id")
+    ranked = selectors.trending_posts(ANONYMOUS).order_by("-trend_score", "-id")
 
     assert [post.pk for post in ranked] == [lively.pk, quiet.pk]
 
@@ -170,4 +171,4 @@ def test_a_signal_for_a_post_nobody_knows_does_no_harm():
     note_like(post_id=uuid7(), user_id=uuid7(), revision=1, active=True)
 
     assert rescore_trending() == 1
-    assert list(selectors.trending_posts()) == []
+    assert list(selectors.trending_posts(ANONYMOUS)) == []

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from django.db import transaction
 
-from content.models import Entitlement
+from content.models.projections import Entitlement
 from payments.events import PaymentCompleted, PaymentRefunded, PostPurchased
 from payments.models.orders import PaymentOrder
 from subscriptions.models.subscriptions import Subscription
