@@ -11,10 +11,10 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, cast
 from uuid import UUID
 
@@ -35,7 +35,7 @@ from api.models import IdempotencyRecord
 
 Arguments = ParamSpec("Arguments")
 Handler = Callable[Concatenate[Any, Request, Arguments], Response]
-Preparation = Callable[[Request], AbstractContextManager[Any]]
+Preparation = Callable[..., AbstractContextManager[Any]]  # given the request and the ids in its address
 PreparedHandler = Callable[[Any, Request, Any], Response]
 
 HEADER = "Idempotency-Key"
@@ -51,7 +51,7 @@ def idempotent(method: Handler[Arguments]) -> Handler[Arguments]:
 
     @wraps(method)
     def handler(self: Any, request: Request, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Response:
-        return answer_once(request, nothing, lambda _: method(self, request, *args, **kwargs))
+        return answer_once(request, nullcontext, lambda _: method(self, request, *args, **kwargs))
 
     handler.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema
     return cast(Handler[Arguments], handler)
@@ -65,8 +65,8 @@ def idempotent_after(prepare: Preparation) -> Callable[[PreparedHandler], Callab
 
     def decorated(method: PreparedHandler) -> Callable[..., Response]:
         @wraps(method)
-        def handler(self: Any, request: Request) -> Response:
-            return answer_once(request, prepare, lambda prepared: method(self, request, prepared))
+        def handler(self: Any, request: Request, **ids: UUID) -> Response:
+            return answer_once(request, partial(prepare, request, **ids), partial(method, self, request))
 
         handler.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema
         return handler
@@ -74,19 +74,15 @@ def idempotent_after(prepare: Preparation) -> Callable[[PreparedHandler], Callab
     return decorated
 
 
-@contextmanager
-def nothing(request: Request) -> Iterator[None]:
-    """No preparation."""
-    yield
-
-
-def answer_once(request: Request, prepare: Preparation, work: Callable[[Any], Response]) -> Response:
+def answer_once(
+    request: Request, prepare: Callable[[], AbstractContextManager[Any]], work: Callable[[Any], Response]
+) -> Response:
     """The kept answer to this request's key, or that of the work, kept with it."""
     record = claim(request)
     if record.state == IdempotencyRecord.State.DONE:
         return replayed(record)
     try:
-        with prepare(request) as prepared, transaction.atomic():
+        with prepare() as prepared, transaction.atomic():
             response = work(prepared)
             store(record, response)
     except BaseException:

@@ -1,6 +1,7 @@
 """Media over HTTP: owners bring and look after files, signed addresses deliver what was made of them."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -79,6 +80,15 @@ def announced_file(request: Request) -> AbstractContextManager[MediaAsset]:
         size_bytes=announced.validated_data["size"],
         sha256=announced.validated_data.get("sha256"),
     )
+
+
+@contextmanager
+def completed_file(request: Request, media_id: UUID) -> Iterator[MediaAsset]:
+    """The brought file, checked and taken in for good: whoever dies before the answer is kept finds it so again."""
+    completion = UploadCompletion(data=request.data)
+    completion.is_valid(raise_exception=True)
+    asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
+    yield complete_upload(media_id=asset.pk, parts=completion.validated_data.get("parts"))
 
 
 @extend_schema_view(get=extend_schema(summary="My files, newest first"))
@@ -175,6 +185,7 @@ class UploadCompletionView(APIView):
     permission_classes = [SignedIn]
 
     @extend_schema(request=UploadCompletion, responses={202: UploadOutput})
+    @idempotent_after(completed_file)
     @refuses(
         rules.NotUploadedError,
         rules.SizeMismatchError,
@@ -185,12 +196,8 @@ class UploadCompletionView(APIView):
         rules.UploadExpiredError,
         rules.TypeNotAllowedError,
     )
-    def post(self, request: Request, media_id: UUID) -> Response:
-        """Have the brought file checked and processed; again answers with where it stands."""
-        completion = UploadCompletion(data=request.data)
-        completion.is_valid(raise_exception=True)
-        asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
-        asset = complete_upload(media_id=asset.pk, parts=completion.validated_data.get("parts"))
+    def post(self, request: Request, asset: MediaAsset) -> Response:
+        """Have the brought file checked and processed; under another key it answers with where the file stands."""
         return Response(UploadOutput(asset).data, status=status.HTTP_202_ACCEPTED)
 
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 from datetime import timedelta
 from unittest.mock import patch
+from uuid import UUID
 
 import httpx
 import pytest
@@ -12,18 +13,20 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 from uuid_utils.compat import uuid4, uuid7
 
+from api.idempotency import REPLAYED_HEADER
 from eventbus.testing import published
 from media import storage
 from media.events import MediaDeleted, MediaUploaded
 from media.models import MediaAsset
 from media.services import direct_uploads
+from media.services.processing import begin_processing
 from media.services.removal import sweep_strays
 from media.tasks import collect_garbage, expire_uploads
 from media.uploads import FORM_OVERHEAD
 from tests.media.clip_files import mp4, wav
 from tests.media.conftest import client_of
 from tests.media.factories import jpeg, processed, upload
-from tests.races import succeed_at_once
+from tests.races import at_once, succeed_at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -48,8 +51,9 @@ def stored(key):
         return stream.read()
 
 
-def complete(client, media_id):
-    return client.post(f"/api/v1/media/{media_id}/complete")
+def complete(client, media_id, key=None, **fields):
+    url, headers = f"/api/v1/media/{media_id}/complete", {"Idempotency-Key": key or str(uuid4())}
+    return client.post(url, fields, format="json", headers=headers)
 
 
 def refused(response, status, code):
@@ -126,6 +130,77 @@ def test_completed_twice_is_told_once(client, store):
 
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json() == second.json()
+    assert len(published(MediaUploaded)) == 1
+
+
+def test_a_completion_is_answered_once_per_key_however_far_the_file_has_come_since(client, store):
+    announced = announce(client, jpeg()).json()
+    bring(announced["upload"], jpeg())
+
+    first = complete(client, announced["id"], key="the-key-of-its-end")
+    begin_processing(media_id=announced["id"])
+    again = complete(client, announced["id"], key="the-key-of-its-end")
+    under_another = complete(client, announced["id"])
+
+    assert (first.status_code, first.has_header(REPLAYED_HEADER)) == (202, False)
+    assert (again.status_code, again[REPLAYED_HEADER], again.json()) == (202, "true", first.json())
+    assert (under_another.status_code, under_another.json()["status"]) == (202, "scanning")
+    assert len(published(MediaUploaded)) == 1
+
+
+def test_a_completion_without_a_key_or_with_another_ones_key_checks_nothing(client, store, keys):
+    mine, other = announce(client, jpeg()).json(), announce(client, jpeg()).json()
+    for announced in (mine, other):
+        bring(announced["upload"], jpeg())
+    brought = keys()
+
+    refused(client.post(f"/api/v1/media/{mine['id']}/complete"), 400, "idempotency_key_required")
+    refused(complete(client, mine["id"], key="short"), 400, "idempotency_key_malformed")
+    assert keys() == brought
+    assert complete(client, mine["id"], key="the-key-of-its-end").status_code == 202
+    named = complete(client, other["id"], key="the-key-of-its-end")
+
+    assert (named.status_code, named.json()["code"]) == (422, "idempotency_key_reused")
+    assert MediaAsset.objects.get(pk=other["id"]).is_pending
+    assert [event.media_id for event in published(MediaUploaded)] == [UUID(mine["id"])]
+
+
+def test_a_refused_completion_leaves_its_key_free(client, keys):
+    announced = announce(client, jpeg()).json()
+
+    refused(complete(client, announced["id"], key="the-key-of-its-end"), 409, "not_uploaded")
+    bring(announced["upload"], jpeg())
+
+    assert complete(client, announced["id"], key="the-key-of-its-end").status_code == 202
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_completions_at_once_check_once_and_answer_alike(creator, client, store):
+    announced = announce(client, jpeg()).json()
+    bring(announced["upload"], jpeg())
+
+    with patch.object(direct_uploads, "compare", wraps=direct_uploads.compare) as compare:
+        responses = at_once(*[lambda: complete(client_of(creator), announced["id"], key="the-key-of-its-end")] * 10)
+        last = complete(client, announced["id"], key="the-key-of-its-end")
+
+    answered = [response.json() for response in responses if response.status_code == 202]
+    waiting = [response.json()["code"] for response in responses if response.status_code != 202]
+    assert answered == [last.json()] * len(answered) != []
+    assert waiting == ["idempotency_in_progress"] * (10 - len(answered))
+    assert compare.call_count == 1
+    assert len(published(MediaUploaded)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_completion_whose_answer_was_not_kept_is_answered_by_the_next(creator, client, store):
+    announced = announce(client, jpeg()).json()
+    bring(announced["upload"], jpeg())
+    with patch("api.idempotency.store", side_effect=RuntimeError), pytest.raises(RuntimeError):
+        complete(client, announced["id"], key="the-key-of-its-end")
+
+    response = complete(client, announced["id"], key="the-key-of-its-end")
+
+    assert (response.status_code, response.json()["status"]) == (202, "uploaded")
     assert len(published(MediaUploaded)) == 1
 
 

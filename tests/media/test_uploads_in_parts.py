@@ -25,6 +25,7 @@ from media.tasks import collect_garbage, expire_uploads
 from tests.media.conftest import client_of
 from tests.media.factories import jpeg
 from tests.media.test_direct_uploads import announce, refused, stored
+from tests.media.test_direct_uploads import complete as complete_upload
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +68,7 @@ def upload_of(client, media_id):
 
 def complete(client, media_id, *tags):
     parts = [{"number": number, "etag": etag} for number, etag in enumerate(tags, start=1)]
-    return client.post(f"/api/v1/media/{media_id}/complete", {"parts": parts} if parts else {}, format="json")
+    return complete_upload(client, media_id, **({"parts": parts} if parts else {}))
 
 
 def unfinished():
@@ -354,7 +355,7 @@ def test_our_own_route_takes_only_addresses_that_were_issued(client, stored_file
 def test_a_list_of_parts_has_its_form(client, content, parts):
     announced = announce(client, content).json()
 
-    response = client.post(f"/api/v1/media/{announced['id']}/complete", {"parts": parts}, format="json")
+    response = complete_upload(client, announced["id"], parts=parts)
 
     refused(response, 400, "validation_error")
 
