@@ -39,7 +39,8 @@ CHAPTERS = {
         *("created_at", "upload_expires_at", "upload_checked_until", "upload_refusal", "part_bytes", "multipart_id"),
     ),
     "Scan and processing": (
-        *("scan_verdict", "attempts", "progress", "next_attempt_at", "failure_code", "files_missing_since"),
+        *("scan_verdict", "attempts", "progress", "last_attempt_at", "next_attempt_at"),
+        *("failure_code", "files_missing_since"),
     ),
     "Use and end": (*("posts", "orphaned_at", "collect_after", "deletion_reason", "deleted_at", "files_removed_at"),),
     "Events": EventsMixin.EVENTS,

@@ -122,6 +122,11 @@ def max_in_flight() -> int:
     return int(getattr(settings, "MEDIA_MAX_IN_FLIGHT", 50))
 
 
+def max_at_work() -> int:
+    """MEDIA_MAX_AT_WORK: how many images, and how many clips, of one owner are processed at a time."""
+    return int(getattr(settings, "MEDIA_MAX_AT_WORK", 2))
+
+
 def url_lifetime() -> timedelta:
     """MEDIA_URL_SECONDS: how long a signed address of a variant works."""
     return timedelta(seconds=int(getattr(settings, "MEDIA_URL_SECONDS", 300)))

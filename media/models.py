@@ -1,12 +1,12 @@
 """The files of creators: where each stands, what can be shown of it, and which posts need it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import ClassVar, Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from uuid_utils.compat import uuid7
 
 
@@ -24,6 +24,16 @@ class MediaAssetQuerySet(models.QuerySet["MediaAsset"]):
     def due(self, now: datetime) -> Self:
         """Waiting for a worker: new, to be tried again, or left behind by a worker that died."""
         return self.filter(status__in=MediaAsset.IN_WORK, next_attempt_at__lte=now)
+
+    def at_work(self, now: datetime) -> Self:
+        """Held by a worker that has been heard of."""
+        return self.filter(status=MediaAsset.Status.PROCESSING, next_attempt_at__gt=now)
+
+    def claimable(self, now: datetime, *, kinds: Collection[str], share: int) -> Self:
+        """Due files of these kinds whose owners have fewer than their share of such files at work."""
+        at_work = MediaAsset.objects.at_work(now).filter(kind__in=kinds).values("owner_id").annotate(files=Count("pk"))
+        full = at_work.filter(files__gte=share).order_by().values("owner_id")
+        return self.due(now).filter(kind__in=kinds).exclude(owner_id__in=full)
 
     def collectable(self, now: datetime) -> Self:
         """Needed by no post for long enough."""
@@ -96,6 +106,8 @@ class MediaAsset(models.Model):
         ACCOUNT_CLOSED = "account_closed"
 
     IN_WORK = (Status.SCANNING, Status.PROCESSING, Status.FAILED)
+    IMAGES = (Kind.IMAGE,)
+    CLIPS = (Kind.VIDEO, Kind.AUDIO)
     GONE = (Status.EXPIRED, Status.DELETED)
     MAX_ATTEMPTS = 3
 
@@ -121,6 +133,7 @@ class MediaAsset(models.Model):
     upload_refusal = models.CharField(max_length=40, null=True, help_text="Why it was not taken in when last brought.")
     upload_checked_until = models.DateTimeField(null=True, help_text="Somebody checks what was brought.")
     attempts = models.PositiveSmallIntegerField(default=0)
+    last_attempt_at = models.DateTimeField(null=True, help_text="When a worker last took it up.")
     next_attempt_at = models.DateTimeField(null=True)
     orphaned_at = models.DateTimeField(null=True)
     collect_after = models.DateTimeField(null=True)
@@ -134,7 +147,14 @@ class MediaAsset(models.Model):
 
     objects = MediaAssetQuerySet.as_manager()
 
-    ATTEMPT_FIELDS: ClassVar[list[str]] = ["status", "attempts", "progress", "next_attempt_at", "updated_at"]
+    ATTEMPT_FIELDS: ClassVar[list[str]] = [
+        "status",
+        "attempts",
+        "progress",
+        "last_attempt_at",
+        "next_attempt_at",
+        "updated_at",
+    ]
     OUTCOME_FIELDS: ClassVar[list[str]] = [
         "status",
         "failure_code",
@@ -249,6 +269,11 @@ class MediaAsset(models.Model):
                 fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="media_due_for_work"
             ),
             models.Index(
+                fields=["owner_id", "kind", "-last_attempt_at"],
+                condition=Q(last_attempt_at__isnull=False),
+                name="media_last_turn_of_owner",
+            ),
+            models.Index(
                 fields=["collect_after"],
                 condition=Q(collect_after__isnull=False) & ~Q(status="deleted"),
                 name="media_due_for_collection",
@@ -267,6 +292,11 @@ class MediaAsset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pk} ({self.status})"
+
+    @property
+    def kinds_beside(self) -> tuple["MediaAsset.Kind", ...]:
+        """The kinds that wait in the same queue: clips take hours, and images wait for none of them."""
+        return self.IMAGES if self.kind in self.IMAGES else self.CLIPS
 
     @property
     def is_deleted(self) -> bool:

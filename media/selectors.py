@@ -1,8 +1,14 @@
 """What may be read of files, and by whom."""
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from media import conf
 from media.models import MediaAsset, MediaAssetQuerySet, MediaVariant
 
 
@@ -28,9 +34,22 @@ def picture_to_deliver(*, media_id: UUID) -> MediaVariant | None:
     return ready.filter(name__in=MediaVariant.RECOGNISABLE).first()
 
 
-def media_due_for_work(*, now: datetime, limit: int) -> list[tuple[UUID, str]]:
-    """Files that wait for a worker with their kinds, the longest waiting first."""
-    return list(MediaAsset.objects.due(now).order_by("next_attempt_at").values_list("pk", "kind")[:limit])
+def media_due_for_work(*, now: datetime, kinds: Collection[str], limit: int) -> list[UUID]:
+    """Files of these kinds that a worker may take up, the longest waiting first."""
+    due = MediaAsset.objects.claimable(now, kinds=kinds, share=conf.max_at_work())
+    return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def media_in_turn(*, kinds: Collection[str]) -> UUID | None:
+    """The file that a worker is to take up next, for the owners are served in turn; None when none may be."""
+    due = MediaAsset.objects.claimable(timezone.now(), kinds=kinds, share=conf.max_at_work())
+    first_of_each_owner = due.order_by("owner_id", "next_attempt_at", "pk").distinct("owner_id").values("pk")
+    begun = MediaAsset.objects.filter(owner_id=OuterRef("owner_id"), kind__in=kinds, last_attempt_at__isnull=False)
+    last_turn = Subquery(begun.order_by("-last_attempt_at").values("last_attempt_at")[:1])
+    in_turn = MediaAsset.objects.filter(pk__in=first_of_each_owner).order_by(
+        Greatest("next_attempt_at", last_turn), "next_attempt_at", "pk"
+    )
+    return in_turn.values_list("pk", flat=True).first()
 
 
 def media_due_for_collection(*, now: datetime, limit: int) -> list[UUID]:

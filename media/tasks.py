@@ -11,8 +11,15 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from media.selectors import media_due_for_collection, media_due_for_work, media_with_files_left, uploads_overdue
-from media.services.processing import process
+from media.models import MediaAsset
+from media.selectors import (
+    media_due_for_collection,
+    media_due_for_work,
+    media_in_turn,
+    media_with_files_left,
+    uploads_overdue,
+)
+from media.services.processing import process_in_turn
 from media.services.removal import collect_orphan, drop_stray_parts, expire_upload, remove_files, sweep_strays
 from media.services.verification import BEFORE_ALL, verify_next
 
@@ -27,14 +34,23 @@ EXPIRES_SECONDS = 60  # while workers are behind, a file's second message goes a
 
 @shared_task(soft_time_limit=SOFT_LIMIT_SECONDS, time_limit=HARD_LIMIT_SECONDS)
 def process_media(media_id: str) -> None:
-    """One attempt at one image."""
-    process(media_id=UUID(media_id))
+    """One attempt at one image: each message is a turn, and the turn is that of the owner who waited longest."""
+    take_turn(MediaAsset.IMAGES)
 
 
 @shared_task(soft_time_limit=CLIP_SOFT_LIMIT_SECONDS, time_limit=CLIP_HARD_LIMIT_SECONDS)
 def transcode_media(media_id: str) -> None:
-    """One attempt at one video or recording; waits in a queue of its own, so that images never wait for it."""
-    process(media_id=UUID(media_id))
+    """The same for a video or a recording; it waits in a queue of its own, so that images never wait for it."""
+    take_turn(MediaAsset.CLIPS)
+
+
+def take_turn(kinds: tuple[MediaAsset.Kind, ...]) -> None:
+    """Make one attempt, and ask for a next one, which may have waited for this one's end and lost its message."""
+    if process_in_turn(kinds=kinds) is None:
+        return
+    media_id = media_in_turn(kinds=kinds)
+    if media_id is not None:
+        task_for(kinds[0]).delay(str(media_id))
 
 
 def task_for(kind: str) -> Any:
@@ -45,10 +61,12 @@ def task_for(kind: str) -> Any:
 @shared_task
 def process_uploaded() -> int:
     """Queue the files that wait: a lost message, a failed attempt whose time has come, a worker that died."""
-    due = media_due_for_work(now=timezone.now() - PATIENCE, limit=BATCH)
-    for media_id, kind in due:
-        task_for(kind).apply_async((str(media_id),), expires=EXPIRES_SECONDS)
-    return len(due)
+    queued = 0
+    for kinds in (MediaAsset.IMAGES, MediaAsset.CLIPS):
+        for media_id in media_due_for_work(now=timezone.now() - PATIENCE, kinds=kinds, limit=BATCH):
+            task_for(kinds[0]).apply_async((str(media_id),), expires=EXPIRES_SECONDS)
+            queued += 1
+    return queued
 
 
 @shared_task

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,8 @@ from media.models import MediaAsset, MediaVariant
 from media.products import Made
 from media.rendering import render
 from media.scanning import configured_scanner
+from media.selectors import media_in_turn
+from media.services.quotas import is_over_share, lock_work
 
 LEASE = timedelta(minutes=5)  # twice the hard time limit of an image; a clip's attempt renews it as it gets on
 BACKOFF = timedelta(seconds=30)
@@ -61,11 +64,27 @@ def begin_processing(*, media_id: UUID) -> bool:
     return bool(begun)
 
 
+def process_in_turn(*, kinds: Collection[MediaAsset.Kind]) -> MediaAsset | None:
+    """Make one attempt at the file whose turn it is; None when no file of these kinds may be taken up.
+
+    One that somebody else was quicker to take is due no more, so each look finds another.
+    """
+    while (media_id := media_in_turn(kinds=kinds)) is not None:
+        asset = claim_attempt(media_id=media_id)
+        if asset is not None:
+            work_on(asset)
+            return asset
+    return None
+
+
 def process(*, media_id: UUID) -> MediaAsset | None:
-    """Make one attempt at a file that is due: read it, draw its variants, record how it went."""
+    """Make one attempt at this file, if it is due and its owner has not too many at work."""
     asset = claim_attempt(media_id=media_id)
-    if asset is None:
-        return None
+    return None if asset is None else work_on(asset)
+
+
+def work_on(asset: MediaAsset) -> MediaAsset | None:
+    """Read a claimed file, draw its variants, record how it went."""
     started = time.monotonic()
     outcome = attempt(asset)
     processing_ms = round((time.monotonic() - started) * 1000)
@@ -76,10 +95,17 @@ def process(*, media_id: UUID) -> MediaAsset | None:
 
 @transaction.atomic
 def claim_attempt(*, media_id: UUID) -> MediaAsset | None:
-    """Take a due file for one attempt; None when it is not due, was taken by somebody else, or has had its attempts."""
+    """Take a due file for one attempt.
+
+    None when it is not due, was taken by somebody else, has had its attempts, or its owner has its share at work.
+    """
+    owner_id = MediaAsset.objects.filter(pk=media_id).values_list("owner_id", flat=True).first()
+    if owner_id is None:
+        return None
+    lock_work(owner_id=owner_id)
     now = timezone.now()
-    asset = MediaAsset.objects.due(now).select_for_update(skip_locked=True).filter(pk=media_id).first()
-    if asset is None:
+    asset = MediaAsset.objects.due(now).select_for_update().filter(pk=media_id).first()
+    if asset is None or is_over_share(asset, now):
         return None
     if asset.attempts >= MediaAsset.MAX_ATTEMPTS:  # the workers that had it died without a word
         end(asset, Outcome(Status.FAILED, Failure.TIMEOUT), processing_ms=0)
@@ -88,6 +114,7 @@ def claim_attempt(*, media_id: UUID) -> MediaAsset | None:
     asset.attempts += 1
     asset.progress = 0
     asset.failure_code = None
+    asset.last_attempt_at = now
     asset.next_attempt_at = now + LEASE
     asset.save(update_fields=[*MediaAsset.ATTEMPT_FIELDS, "failure_code"])
     return asset
