@@ -274,6 +274,9 @@ class MediaAsset(models.Model):
                 name="media_last_turn_of_owner",
             ),
             models.Index(
+                fields=["files_missing_since"], condition=Q(files_missing_since__isnull=False), name="media_lost"
+            ),
+            models.Index(
                 fields=["collect_after"],
                 condition=Q(collect_after__isnull=False) & ~Q(status="deleted"),
                 name="media_due_for_collection",

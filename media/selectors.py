@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Count, Min, OuterRef, Subquery
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -50,6 +50,20 @@ def media_in_turn(*, kinds: Collection[str]) -> UUID | None:
         Greatest("next_attempt_at", last_turn), "next_attempt_at", "pk"
     )
     return in_turn.values_list("pk", flat=True).first()
+
+
+def media_figures(*, now: datetime) -> dict[str, int | float]:
+    """What operators watch: files due for the workers and at work, and files that lack bytes, with the longest ages."""
+    due = MediaAsset.objects.due(now).aggregate(files=Count("pk"), first=Min("next_attempt_at"))
+    marked = MediaAsset.objects.brought().filter(files_missing_since__isnull=False)
+    lost = marked.aggregate(files=Count("pk"), first=Min("files_missing_since"))
+    return {
+        "due": due["files"],
+        "due_oldest_age_seconds": (now - (due["first"] or now)).total_seconds(),
+        "at_work": MediaAsset.objects.at_work(now).count(),
+        "lost": lost["files"],
+        "lost_oldest_age_seconds": (now - (lost["first"] or now)).total_seconds(),
+    }
 
 
 def media_due_for_collection(*, now: datetime, limit: int) -> list[UUID]:
