@@ -33,6 +33,14 @@ class Hostile:
         return self.name
 
 
+def taken_in_berlin(suffix: str, *arguments: str) -> bytes:
+    """A clip as a telephone writes it: its container names the place, in front of the mark."""
+    place = ("-metadata", f"location=+52.5200+013.4050/{MARK.decode()}")
+    content = made(suffix, *pattern(160, 120), "-t", "1", "-c:v", "libx264", "-preset", "ultrafast", *place, *arguments)
+    assert b"+52.5200+013.4050/" + MARK in content
+    return content
+
+
 def zip_file() -> bytes:
     """An archive that holds the mark."""
     stream = io.BytesIO()
@@ -297,6 +305,14 @@ CLIPS = [
         lambda: mp4(160, 120, "1", "-metadata", f"title={MARK.decode()}"),
         READY,
     ),
+    Hostile(
+        "mp4 that knows where it was taken",
+        "video",
+        lambda: taken_in_berlin("mp4", "-movflags", "use_metadata_tags"),
+        READY,
+    ),
+    Hostile("quicktime that knows where it was taken", "video", lambda: taken_in_berlin("mov"), READY),
+    Hostile("mkv that knows where it was taken", "video", lambda: taken_in_berlin("mkv"), READY),
     Hostile("mkv with a web page attached", "video", mkv_with_attachment, READY),
     Hostile("mp3 with html in its title", "audio", lambda: mp3("1", "-metadata", f"title={SCRIPT.decode()}"), READY),
     Hostile(

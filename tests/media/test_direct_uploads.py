@@ -240,6 +240,34 @@ def test_a_larger_file_than_announced_is_found_out_even_if_the_store_took_it(cli
     assert keys() == []
 
 
+def test_an_upload_of_no_bytes_is_not_taken_in(client, keys):
+    announced = announce(client, jpeg()).json()
+    storage.store(MediaAsset.objects.get().incoming_key, b"")
+
+    refused(complete(client, announced["id"]), 409, "size_mismatch")
+    assert keys() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("photo\u202egpj.exe", "photogpj.exe"),
+        ("a\r\nSet-Cookie: x.jpg", "aSet-Cookie: x.jpg"),
+        ("x" * 9_996 + ".jpg", "x" * 255),
+    ],
+)
+def test_an_announced_name_is_for_show_and_no_part_of_any_address_or_key(client, keys, name, shown):
+    announced = announce(client, jpeg(), filename=name).json()
+    bring(announced["upload"], jpeg())
+    complete(client, announced["id"])
+
+    asset = MediaAsset.objects.get()
+    assert asset.original_filename == shown
+    assert keys() == [f"{asset.created_at:%Y/%m}/{asset.pk}/original"]
+    assert shown not in json.dumps(announced["upload"])
+
+
 def test_the_form_says_how_many_bytes_the_store_may_take(client, store, keys):
     form = announce(client, size=100).json()["upload"]
 
