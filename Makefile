@@ -28,7 +28,7 @@ demo: setup  ## Tell the whole story on a fresh stack, without Docker; ARGS=--ka
 	@echo "demo: a fresh stack, then the story, then everything is stopped"
 	@$(PYTHON) -m devstack demo $(ARGS)
 
-tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, Toxiproxy, a Kafka client in another language
+tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, Toxiproxy, Caddy, a Kafka client in another language
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then \
 		echo "tools: Apache Kafka's jars"; $(PYTHON) -m devstack.kafka_jars; \
 	else \
@@ -36,8 +36,9 @@ tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, Toxip
 	fi
 	@if command -v go >/dev/null; then \
 		echo "tools: Toxiproxy"; $(PYTHON) -m devstack.toxiproxy; \
+		echo "tools: Caddy"; $(PYTHON) -m devstack.caddy; \
 	else \
-		echo "tools: no go (1.23 or newer: https://go.dev/dl): the tests with a bad network will be skipped"; \
+		echo "tools: no go (1.23 or newer: https://go.dev/dl): the tests with a bad network or slow clients will be skipped"; \
 	fi
 	@if command -v npm >/dev/null; then \
 		for folder in $(NODE_TOOLS); do \

@@ -8,6 +8,7 @@ from django.conf import settings
 from environ import Env
 
 from deploy.health import CHECKS, ROOMS, is_true
+from devstack.caddy import CADDY
 from devstack.kafka_jars import version
 from tests.house.checkout import ROOT, files, place
 
@@ -22,6 +23,12 @@ PLACEHOLDERS = dict(
 
 def test_the_container_and_the_devstack_run_the_same_kafka():
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{version()}"
+
+
+def test_the_proxy_of_the_containers_is_the_one_that_is_tested():
+    assert SERVICES["proxy"]["image"] == f"caddy:{CADDY.version}-alpine"
+    assert "./deploy/Caddyfile:/etc/caddy/Caddyfile:ro" in SERVICES["proxy"]["volumes"]
+    assert [name for name, service in SERVICES.items() if service.get("build") and service.get("ports")] == []
 
 
 def test_every_image_is_pinned():
