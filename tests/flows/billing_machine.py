@@ -98,9 +98,12 @@ class BillingMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.billing = Billing()
+        self.holds = True
 
     def teardown(self):
         try:
+            if not self.holds:
+                return  # the story is told; what the broken rest would say next only hides why
             self.all_comes_to_rest()
             self.time_passes_and_nobody_waits()
             self.all_news_again_changes_nothing()
@@ -108,8 +111,10 @@ class BillingMachine(RuleBasedStateMachine):
             self.billing.close()
 
     def check(self, invariants):
+        self.holds = False
         for invariant in invariants:
             invariant(self.billing)
+        self.holds = True
 
     def stepped(self):
         type(self).steps += 1

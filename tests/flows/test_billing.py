@@ -1,10 +1,11 @@
 """Whatever people, the gateway, the broker, the workers and the clock do, the invariants of money hold."""
 
 import os
+import re
 
 import pytest
 from django.db import DatabaseError
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from payments.gateways import registry
@@ -16,6 +17,9 @@ from tests.flows.billing_platform import SECRET, MoodyGateway, queue_tasks
 
 HISTORIES = int(os.environ.get("BILLING_HISTORIES", "28"))  # a night's worth: BILLING_HISTORIES=3000
 STEPS = 110
+LONGEST_STORY = 10
+# A rule's name in several words, and arguments that say what they are: no object, no id.
+STEP_IN_WORDS = re.compile(r"state\.[a-z]+(_[a-z0-9]+)+\(((\w+)=[^<>]*)?\)")
 
 pytestmark = pytest.mark.usefixtures("_billing")
 
@@ -134,3 +138,39 @@ def test_a_mistake_is_found(mistake, monkeypatch):
 
     with pytest.raises((AssertionError, DatabaseError)):  # an invariant, or the database's own constraint
         eventful_history()
+
+
+class QuickMachine(BillingMachine):
+    """The same, but a history just stops: shrinking lives through many, and needs none of what would follow."""
+
+    def teardown(self):
+        self.billing.close()
+
+
+def story_of(error):
+    """The steps that Hypothesis prints of a failing history, but for its beginning and end."""
+    lines = "\n".join(error.__notes__).splitlines()
+    return [line for line in lines if line.startswith("state.") and line != "state.teardown()"]
+
+
+def test_a_failure_is_told_as_a_short_story(monkeypatch):
+    leave_a_line_out_of_the_books(monkeypatch)
+
+    with pytest.raises(DatabaseError, match="does not sum to zero") as failure:
+        run_state_machine_as_test(
+            QuickMachine,
+            settings=settings(
+                max_examples=25,
+                stateful_step_count=20,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                phases=[Phase.generate, Phase.shrink],
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+
+    story = story_of(failure.value)
+    assert 1 <= len(story) <= LONGEST_STORY
+    assert [step for step in story if not STEP_IN_WORDS.fullmatch(step)] == []
