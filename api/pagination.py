@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.core import signing
@@ -44,9 +44,9 @@ class NewestFirstPagination(BasePagination):
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """The page that the cursor asks for; one row more is read to know whether another page follows."""
-        return self.read(request, queryset.model, lambda head: head(queryset))
+        return self.page_of(request, queryset.model, lambda head: head(queryset))
 
-    def paginate_found(self, whole: Any, request: Request, *finders: Finder) -> list[Any]:
+    def paginate_found(self, whole: Any, request: Request, first: Finder, *others: Finder) -> list[Any]:
         """The same of a list that no index holds in order, by the heads of those that it is made of.
 
         Each of them is read in order by an index of its own; all that a condition over several finds would be sorted.
@@ -56,9 +56,9 @@ class NewestFirstPagination(BasePagination):
         def found_by(finder: Finder) -> Callable[[Head], Any]:
             return lambda head: head(whole.filter(pk__in=finder(head)))
 
-        return self.read(request, whole.model, *[found_by(finder) for finder in finders])
+        return self.page_of(request, whole.model, *[found_by(finder) for finder in (first, *others)])
 
-    def read(self, request: Request, model: type[Model], *attempts: Callable[[Head], Any]) -> list[Any]:
+    def page_of(self, request: Request, model: type[Model], *attempts: Callable[[Head], Any]) -> list[Any]:
         """The rows of a page, in its order, by the first attempt that fills it or by the last."""
         self.request = request
         size = self.size_of(request)
@@ -126,7 +126,7 @@ class NewestFirstPagination(BasePagination):
         try:
             direction, written_position = self.signer().unsign_object(cursor)
             return direction, [
-                read(model, name.lstrip("-"), value)
+                value_of(model, name.lstrip("-"), value)
                 for name, value in zip(self.ordering, written_position, strict=True)
             ]
         except (signing.BadSignature, ValueError, DjangoValidationError) as error:
@@ -163,6 +163,11 @@ class NewestFirstPagination(BasePagination):
                 "schema": {"type": "integer", "minimum": 1, "default": self.page_size},
             },
         ]
+
+
+def page_found(view: Any, whole: Any, first: Finder, *others: Finder) -> list[Any]:
+    """`paginate_found` for a generic view, whose own `paginate_queryset` knows whole querysets only."""
+    return cast("NewestFirstPagination", view.paginator).paginate_found(whole, view.request, first, *others)
 
 
 def in_parts(*parts: Any) -> Finder:
@@ -212,7 +217,7 @@ def written(value: Any) -> Any:
     return value if isinstance(value, int | str) else str(value)
 
 
-def read(model: type[Model], column: str, value: Any) -> Any:
+def value_of(model: type[Model], column: str, value: Any) -> Any:
     """The column's value again."""
     try:
         field = model._meta.get_field(column)

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     from content.access import Viewer
     from content.models.posts import Post
 
-PAGE = 21  # one more than is shown tells whether another page follows
 LARGE = ("content_post", "content_entitlement")
 
 
-def questions() -> "dict[str, Callable[[int], tuple[Viewer, list[QuerySet[Post]]]]]":
-    """Each read path for the reader of that number: who asks, and what the view asks until its page is full."""
+def questions() -> "dict[str, Callable[[int], tuple[Viewer, list[Post]]]]":
+    """Each read path for the reader of that number: who asks, and the page that the view shows."""
     from django.utils import timezone
 
     from benchmarks.access_rows import CREATOR, POST, QUIET_READER, QUIET_READERS, READER, id_of
@@ -34,51 +33,45 @@ def questions() -> "dict[str, Callable[[int], tuple[Viewer, list[QuerySet[Post]]
     def reader(number: int, kind: int = READER) -> Viewer:
         return Viewer(user_id=id_of(kind, number))
 
-    def feed(viewer: Viewer) -> "tuple[Viewer, list[QuerySet[Post]]]":
-        return viewer, pages_of(selectors.listed_posts(viewer), selectors.feed(viewer, timezone.now()))
+    def listed(viewer: Viewer, *finders: "Finder") -> "tuple[Viewer, list[Post]]":
+        return viewer, page_of(selectors.listed_posts(viewer), *finders)
 
-    def search(viewer: Viewer, words: str) -> "tuple[Viewer, list[QuerySet[Post]]]":
-        return viewer, pages_of(selectors.listed_posts(viewer), *selectors.found_posts(words, viewer, timezone.now()))
+    def feed(viewer: Viewer) -> "tuple[Viewer, list[Post]]":
+        return listed(viewer, selectors.feed(viewer, timezone.now()))
 
-    def posts_of_a_creator(number: int) -> "tuple[Viewer, list[QuerySet[Post]]]":
-        posts = selectors.listed_posts(reader(number)).filter(creator_id=id_of(CREATOR, number % 100))
-        return reader(number), pages_of(posts)
+    def search(number: int, words: str) -> "tuple[Viewer, list[Post]]":
+        viewer = reader(number)
+        return listed(viewer, *selectors.found_posts(words, viewer, timezone.now()))
 
-    def one_post(number: int) -> "tuple[Viewer, list[QuerySet[Post]]]":
-        known = selectors.known_posts(reader(number), timezone.now())
-        return reader(number), [known.with_parts().filter(pk=id_of(POST, number))]
+    def posts_of_a_creator(number: int) -> "tuple[Viewer, list[Post]]":
+        viewer = reader(number)
+        return viewer, page_of(selectors.listed_posts(viewer).filter(creator_id=id_of(CREATOR, number % 100)))
+
+    def one_post(number: int) -> "tuple[Viewer, list[Post]]":
+        viewer = reader(number)
+        return viewer, list(selectors.known_posts(viewer, timezone.now()).with_parts().filter(pk=id_of(POST, number)))
 
     return {
         "feed": lambda number: feed(reader(number)),
         "feed, of quiet creators": lambda number: feed(reader(number % QUIET_READERS, QUIET_READER)),
         "posts of a creator": posts_of_a_creator,
-        "discovery": lambda number: (reader(number), pages_of(selectors.listed_posts(reader(number)))),
+        "discovery": lambda number: listed(reader(number)),
         "one post": one_post,
-        "search, a word in 200 of a million": lambda number: search(reader(number), f"word{number % 5000}"),
-        "search, a word in every post": lambda number: search(reader(number), "story"),
-        "search, a word in one post": lambda number: search(reader(number), str(number)),
+        "search, a word in 200 of a million": lambda number: search(number, f"word{number % 5000}"),
+        "search, a word in every post": lambda number: search(number, "story"),
+        "search, a word in one post": lambda number: search(number, str(number)),
     }
 
 
-def pages_of(posts: "QuerySet[Post]", *finders: "Finder") -> "list[QuerySet[Post]]":
-    """The first page, as the paginator asks for it."""
+def page_of(posts: "QuerySet[Post]", *finders: "Finder") -> "list[Post]":
+    """The first page, by the paginator of the views."""
+    from rest_framework.request import Request
+    from rest_framework.test import APIRequestFactory
 
-    def head(queryset: "QuerySet[Post]", most: int | None = None) -> "QuerySet[Post]":
-        return queryset.order_by("-published_at", "-id")[: most or PAGE]
+    from content.views import NewestPublishedPagination
 
-    return [head(posts.filter(pk__in=finder(head))) for finder in finders] or [head(posts)]
-
-
-def filled(questions: "list[QuerySet[Post]]") -> "tuple[list[Post], list[QuerySet[Post]]]":
-    """The page by the first question that fills it, and what was asked."""
-    page: list[Post] = []
-    asked = []
-    for question in questions:
-        page = list(question)
-        asked.append(question)
-        if len(page) == PAGE:
-            break
-    return page, asked
+    pages, request = NewestPublishedPagination(), Request(APIRequestFactory().get("/"))
+    return pages.paginate_found(posts, request, *finders) if finders else pages.paginate_queryset(posts, request)
 
 
 def scanned(plan: dict[str, Any]) -> list[str]:
@@ -87,8 +80,8 @@ def scanned(plan: dict[str, Any]) -> list[str]:
     return here + [table for part in plan.get("Plans", ()) for table in scanned(part)]
 
 
-def measure(ask: "Callable[[int], tuple[Viewer, list[QuerySet[Post]]]]", *, asked: int, readers: int) -> dict[str, Any]:
-    """Milliseconds of a page, access asked and rendered, the queries that it costs, and what its plan scans."""
+def measure(ask: "Callable[[int], tuple[Viewer, list[Post]]]", *, asked: int, readers: int) -> dict[str, Any]:
+    """Milliseconds of a page, access asked and rendered, the queries that it costs, and what its plans scan."""
     from django.db import connection, reset_queries
     from django.test.utils import CaptureQueriesContext
     from django.utils import timezone
@@ -96,26 +89,36 @@ def measure(ask: "Callable[[int], tuple[Viewer, list[QuerySet[Post]]]]", *, aske
     from content.serializers import render_posts
 
     def answer(number: int) -> None:
-        viewer, questions = ask(number % readers)
-        page, _ = filled(questions)
-        render_posts(page[: PAGE - 1], viewer, timezone.now())
+        viewer, page = ask(number % readers)
+        render_posts(page, viewer, timezone.now())
 
     costs, times = set(), []
+    sent: list[str] = []
     for number in range(asked):
         reset_queries()  # the log has an end
         with CaptureQueriesContext(connection) as queries:
             answer(number)
         costs.add(len(queries))
+        sent = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
     for number in range(asked):
         started = time.perf_counter()
         answer(number * 31 + 7)
         times.append((time.perf_counter() - started) * 1000)
     cuts = quantiles(times, n=100)
-    whole: set[str] = set()
-    for question in filled(ask(1)[1])[1]:
-        print(question.explain(analyze=True, buffers=True), file=sys.stderr, flush=True)
-        whole.update(scanned(json.loads(question.explain(format="json"))[0]["Plan"]))
+    whole = {table for sql in sent for table in explained(sql)}
     return {"p50": cuts[49], "p99": cuts[98], "costs": sorted(costs), "scans": sorted(whole)}
+
+
+def explained(sql: str) -> list[str]:
+    """The large tables that the query reads from end to end; its plan goes to standard error."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {sql}")
+        print("\n".join(line for (line,) in cursor.fetchall()), file=sys.stderr, flush=True)
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}")
+        [(plan,)] = cursor.fetchall()
+    return scanned((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ def can_view(
     now: datetime,
     *,
     entitlements: Iterable["Entitlement"],
-    blocked: Collection[UUID] = (),
+    blocked: Collection[UUID],
 ) -> bool:
     """Whether the viewer may read all of the post now.
 
@@ -47,7 +47,7 @@ def can_view(
         return False
     if viewer.is_moderator and post.moderation != post.Moderation.CLEAR:
         return True
-    if post.moderation == post.Moderation.HIDDEN or post.creator_id in blocked:
+    if post.moderation == post.Moderation.HIDDEN or (post.creator_id in blocked and not viewer.is_moderator):
         return False
     live = [held for held in entitlements if held.user_id == viewer.user_id and held.is_live(now)]
     if any(held.opens_singly(post) for held in live):

@@ -97,6 +97,7 @@ class PostAdmin(ReadOnlyAdmin):
     list_filter = ["status", "moderation", "visibility", "content_type"]
     links: ClassVar[dict[str, str]] = {"creator_id": "accounts_user"}
     money: ClassVar[dict[str, str]] = {"price_amount": "price_currency"}
+    exclude = ["all_words", "public_words"]  # what a post is found by says nothing to a person
     search_fields = ["title"]
     search_ids: ClassVar[list[str]] = ["id", "creator_id"]
     date_hierarchy = "created_at"

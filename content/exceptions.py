@@ -49,6 +49,14 @@ class HasPurchasesError(DomainError):
     title = "The post has been bought; withdraw it instead"
 
 
+class SearchTooWideError(DomainError):
+    """So many posts hold the words that finding those the reader may see takes too long."""
+
+    code = "search_too_wide"
+    status = 422
+    title = "Too many posts hold these words; search for more of them, or for rarer ones"
+
+
 class NotPublishedError(DomainError):
     """Only what is out can be liked."""
 

@@ -96,7 +96,7 @@ def readable_ids(viewer: Viewer, posts: Sequence[Post], now: datetime) -> set[UU
 
 def blocked_creators(viewer: Viewer, posts: Iterable[Post]) -> set[UUID]:
     """Those of these posts' creators whom the viewer blocks, or who block the viewer."""
-    if viewer.user_id is None:
+    if viewer.user_id is None or viewer.is_moderator:
         return set()
     others = {post.creator_id for post in posts} - {viewer.user_id}
     return {creator_id for _, creator_id in accounts.blocked_pairs([(viewer.user_id, other) for other in others])}

@@ -1,7 +1,7 @@
 """Content over HTTP. Every answer depends on who asks, so none may be kept by a shared cache."""
 
-from datetime import datetime
-from typing import Any, cast
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -17,10 +17,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from api.bounds import bounded
 from api.concurrency import IF_MATCH, required_version, with_version
 from api.exceptions import AmountOutOfRangeError, CurrencyNotSupportedError
 from api.idempotency import idempotent
-from api.pagination import Finder, NewestFirstPagination
+from api.pagination import Finder, NewestFirstPagination, page_found
 from api.permissions import Anyone, Creator, SignedIn
 from api.refusals import refuses
 from content import exceptions as rules
@@ -41,6 +42,7 @@ from content.serializers import (
 )
 from content.services import lifecycle, posts
 
+LONGEST_SEARCH = timedelta(seconds=3)
 UNFIT = (
     rules.EmptyPostError,
     rules.MediaNotOwnedError,
@@ -116,11 +118,7 @@ class PostPageView(PrivateView, GenericAPIView[Post]):
 
     def page(self, queryset: QuerySet[Post], now: datetime, *finders: Finder) -> Response:
         """The page that the cursor asks for, of the whole queryset or of what is found in it."""
-        pages = cast("NewestFirstPagination", self.paginator)
-        if finders:
-            found = pages.paginate_found(queryset, self.request, *finders)
-        else:
-            found = pages.paginate_queryset(queryset, self.request)
+        found = page_found(self, queryset, *finders) if finders else self.paginate_queryset(queryset) or []
         return self.get_paginated_response(render_posts(found, self.viewer, now))
 
 
@@ -208,6 +206,7 @@ class SearchView(PostPageView):
     throttle_scope = "search"
 
     @extend_schema(operation_id="posts_search_list", parameters=[SearchSerializer], responses=post_shapes(many=True))
+    @refuses(rules.SearchTooWideError)
     def get(self, request: Request) -> Response:
         """List the published posts with these words in what you may read of them, newest first.
 
@@ -217,7 +216,8 @@ class SearchView(PostPageView):
         query.is_valid(raise_exception=True)
         now = timezone.now()
         found = selectors.found_posts(query.validated_data["q"], self.viewer, now)
-        return self.page(selectors.listed_posts(self.viewer), now, *found)
+        with bounded(LONGEST_SEARCH, otherwise=rules.SearchTooWideError):
+            return self.page(selectors.listed_posts(self.viewer), now, *found)
 
 
 class PostView(PrivateView):

@@ -20,7 +20,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.models import Role, User
 from api.exceptions import AmountOutOfRangeError, BlockedError, CurrencyNotSupportedError
 from api.idempotency import idempotent
-from api.pagination import NewestFirstPagination, in_groups, in_parts
+from api.pagination import in_groups, in_parts, page_found
 from api.parsers import bounded
 from api.permissions import Anyone, Creator, SignedIn
 from api.refusals import refuses
@@ -208,7 +208,7 @@ class PaymentViewSet(RetrieveModelMixin, GenericViewSet[PaymentOrder]):
             page = self.paginate_queryset(payments.filter(reference_id=reference))
         else:
             both = in_parts(selectors.payments_by(me), selectors.payments_received_by(me))
-            page = cast("NewestFirstPagination", self.paginator).paginate_found(payments, request, both)
+            page = page_found(self, payments, both)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(request=None, responses={200: PaymentOutput})
@@ -310,7 +310,7 @@ class EarningsLedgerView(generics.ListAPIView[LedgerEntry]):
         else:
             accounts = selectors.accounts_of(user_id_of(request), currency=currency)
             by_account = in_groups(accounts, entries.filter(account_id=OuterRef("pk")))
-            page = cast("NewestFirstPagination", self.paginator).paginate_found(entries, request, by_account)
+            page = page_found(self, entries, by_account)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 

@@ -38,7 +38,7 @@ def edit_comment(*, comment_id: UUID, viewer: Viewer, body: str) -> Comment:
     now = timezone.now()
     own = Comment.objects.published().filter(author_id=viewer.known_id, post__in=known_posts(viewer, now))
     comment = get_object_or_404(own.select_for_update(of=("self",)), pk=comment_id)
-    require_access(viewer, comment.post, now)
+    require_access(viewer, known_posts(viewer, now).get(pk=comment.post_id), now)
     if comment.body == body:
         return comment
     comment.body = body

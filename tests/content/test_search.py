@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
+from content import selectors, views
 from content.access import ANONYMOUS, Viewer
 from content.models.posts import Post
 from content.selectors import found_posts
@@ -20,7 +21,7 @@ TEXTS = {"title": "Harbour lights", "teaser": "An evening walk", "body": "We met
 
 
 def titles(words: str, viewer: Viewer = ANONYMOUS) -> list[str]:
-    return [post.title for post in first_page(*found_posts(words, viewer, timezone.now()))]
+    return [post.title for post in first_page(viewer, *found_posts(words, viewer, timezone.now()))]
 
 
 @pytest.mark.parametrize(
@@ -166,6 +167,22 @@ def test_pages_are_complete_and_newest_first_while_posts_come_and_go(guest_clien
     assert len(seen) == len(set(seen))
     assert set(seen) >= there_all_the_time
     assert str(gone.pk) not in seen
+
+
+def test_a_search_that_takes_too_long_is_refused_and_says_what_to_do(guest_client, creator_id, monkeypatch):
+    factories.published_post(creator_id, **TEXTS)
+    monkeypatch.setattr(views, "LONGEST_SEARCH", timedelta(milliseconds=100))
+    monkeypatch.setattr(selectors, "listed_posts", slowly(selectors.listed_posts))
+
+    answer = guest_client.get("/api/v1/posts/search?q=harbour")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "search_too_wide")
+    assert guest_client.get("/api/v1/posts").status_code == 200  # only the search was bounded, and is over
+
+
+def slowly(listed_posts):
+    """The same posts, each after a second."""
+    return lambda viewer: listed_posts(viewer).extra(where=["pg_sleep(1) IS NOT NULL"])
 
 
 def test_a_locked_answer_shows_the_locked_view(fan_client, creator_id):
