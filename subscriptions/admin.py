@@ -125,7 +125,7 @@ class ReceivedPaymentInline(RowsInline):
     """What came, and what became of it; the payment's own story is one link away."""
 
     model = ReceivedPayment
-    fields = ("payment", "outcome", "refunded_at", "access_revoked", "received_at")
+    fields = ("payment", "outcome", "refunded_at", "access_revoked", "revoke_reason", "received_at")
     readonly_fields = fields
 
     @admin.display(description="payment")
@@ -251,8 +251,8 @@ class RequestedPaymentAdmin(ReadOnlyAdmin):
 class ReceivedPaymentAdmin(ReadOnlyAdmin):
     """The payments heard of, and what became of them."""
 
-    list_display = ["id", "subscription_id", "outcome", "refunded_at", "access_revoked", "received_at"]
-    list_filter = ["outcome", "access_revoked", "received_at"]
+    list_display = ["id", "subscription_id", "outcome", "refunded_at", "revoke_reason", "received_at"]
+    list_filter = ["outcome", "access_revoked", "revoke_reason", "received_at"]
     links: ClassVar[dict[str, str]] = {"subscription_id": "subscriptions_subscription"}
     search_ids: ClassVar[list[str]] = ["id", "subscription_id"]
 

@@ -20,11 +20,16 @@ class ReceivedPayment(models.Model):
         NOT_PAYABLE = "not_payable", "nothing payable, or not the right amount"
         REVOKED = "revoked", "its money had gone back before it arrived"
 
+    class RevokeReason(models.TextChoices):
+        REFUNDED = "refunded", "the money went back"
+        DISPUTED = "disputed", "the payment was disputed"
+
     id = models.UUIDField(primary_key=True)
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="payments")
     outcome = models.CharField(max_length=12, choices=Outcome.choices, null=True)
     refunded_at = models.DateTimeField(null=True)
     access_revoked = models.BooleanField(default=False)
+    revoke_reason = models.CharField(max_length=10, choices=RevokeReason.choices, null=True)
     received_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -38,10 +43,19 @@ class ReceivedPayment(models.Model):
                 condition=Q(outcome__isnull=False) | Q(refunded_at__isnull=False),
                 name="a_received_payment_came_or_went_back",
             ),
+            models.CheckConstraint(
+                condition=Q(revoke_reason__isnull=True) | Q(revoke_reason__in=("refunded", "disputed")),
+                name="revoke_reason_is_known",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.outcome} {self.id}"
+
+    def revoke(self, reason: str) -> None:
+        """Note that access goes with its money; the first reason stays."""
+        if not self.access_revoked:
+            self.access_revoked, self.revoke_reason = True, reason
 
 
 class RequestedPayment(models.Model):

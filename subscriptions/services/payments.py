@@ -26,6 +26,7 @@ from subscriptions.services.requests import State, answered_by, note_answer, wit
 Status = Subscription.Status
 EndReason = Subscription.EndReason
 Outcome = ReceivedPayment.Outcome
+RevokeReason = ReceivedPayment.RevokeReason
 
 CHANGES = {
     Status.INCOMPLETE: Change.ACTIVATED,
@@ -140,7 +141,8 @@ def do_without(subscription: Subscription, payment: ReceivedPayment, request: Re
     if request.is_proration or has_time_left(subscription):
         return give_in(subscription, request, failed_at=timezone.now())
     note_answer(request, state=State.FAILED)
-    revoke(subscription, disputed=False)
+    # A note that an earlier release made does not say why.
+    revoke(subscription, reason=payment.revoke_reason or RevokeReason.REFUNDED)
     return subscription
 
 
@@ -155,8 +157,10 @@ def apply_refund(
     subscription = lock(subscription_id)
     payment = heard_of(payment_id, subscription)
     payment.refunded_at = min(payment.refunded_at or refunded_at, refunded_at)
-    payment.access_revoked = payment.access_revoked or revoke_access
-    keep(payment, "refunded_at", "access_revoked")
+    reason = RevokeReason.DISPUTED if disputed else RevokeReason.REFUNDED
+    if revoke_access:
+        payment.revoke(reason)
+    keep(payment, "refunded_at", "access_revoked", "revoke_reason")
     period = SubscriptionPeriod.objects.filter(payment=payment).first()
     if period is None:
         return subscription
@@ -164,7 +168,7 @@ def apply_refund(
     period.refunded = True
     period.save(update_fields=["refunded"])
     if revoke_access and not subscription.is_ended and period.cycle_number == subscription.cycle_number:
-        revoke(subscription, disputed=disputed)
+        revoke(subscription, reason=reason)
     return subscription
 
 
@@ -202,12 +206,11 @@ def refuse(subscription: Subscription, payment: ReceivedPayment, *, outcome: Out
     return subscription
 
 
-def revoke(subscription: Subscription, *, disputed: bool) -> None:
+def revoke(subscription: Subscription, *, reason: str) -> None:
     """End a subscription because the money of its present cycle went back."""
     now = timezone.now()
     previous_status = subscription.status
-    reason = EndReason.DISPUTED if disputed else EndReason.REFUNDED
-    subscription.end(Status.CANCELLED, reason=reason, at=now)
+    subscription.end(Status.CANCELLED, reason=EndReason(reason), at=now)
     subscription.cancel_requested_at = subscription.cancel_requested_at or now
     write_cancellation(
         subscription,
@@ -215,7 +218,7 @@ def revoke(subscription: Subscription, *, disputed: bool) -> None:
         previous_status=previous_status,
         effective_at=now,
         cancelled_by=CancelledBy.SYSTEM,
-        reason=CancelReason.DISPUTED if disputed else CancelReason.REFUNDED,
+        reason=CancelReason(reason),
         refund_policy=RefundPolicy.NONE,
         fields=(*Subscription.END_FIELDS, "cancel_requested_at"),
     )

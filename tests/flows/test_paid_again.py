@@ -7,8 +7,10 @@ import pytest
 from django.db import transaction
 
 from content.models.projections import Entitlement
-from payments.events import PaymentCompleted, PaymentRefunded, PostPurchased
+from payments.events import PaymentCompleted, PaymentRefunded, PostPurchased, RefundSource
+from payments.gateways.sandbox import SandboxGateway
 from payments.models.orders import PaymentOrder
+from payments.models.sandbox import SandboxDispute
 from subscriptions.models.subscriptions import Subscription
 from tests.flows.world import pick, retold
 
@@ -108,16 +110,36 @@ def test_the_second_subscription_gives_access_and_the_first_never_does(world, su
     assert tried == 24
 
 
+@pytest.fixture
+def goes_back(world, settings):
+    """Takes a payment back: its payee gives it, or its bank does."""
+    settings.SANDBOX_WEBHOOK_SECRETS = ["whsec"]
+
+    def take_back(payment_id, *, source):
+        if source is RefundSource.DISPUTE:
+            with world.background():
+                SandboxGateway().decide_dispute(SandboxDispute.objects.get().pk, "lost")
+        else:
+            world.refund({"id": payment_id}, revoke_access=True)
+        told = pick(world.take(), PaymentRefunded)
+        assert (told.payment_id, told.source, told.revoke_access) == (payment_id, source, True)
+        return told
+
+    return take_back
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"), [(RefundSource.PAYEE, "refunded"), (RefundSource.DISPUTE, "disputed")], ids=str
+)
 @pytest.mark.parametrize("first_heard", ["the payment", "the refund"])
-def test_the_same_choice_is_open_again_as_soon_as_its_payment_went_back(world, first_heard):
+def test_the_same_choice_is_open_again_as_soon_as_its_payment_went_back(world, goes_back, first_heard, source, reason):
     """Payments takes one order for a cycle: what waited for that money could never be paid for again."""
     post, tier, card = world.write(visibility="subscribers"), world.tier(), world.card()
     world.settle()
-    first = world.subscribe(tier, card)
+    first = world.subscribe(tier, world.card(token="tok_dispute") if source is RefundSource.DISPUTE else card)
     world.deliver(*world.take(), to="payments")
     completed = pick(world.take(), PaymentCompleted)
-    world.refund({"id": completed.payment_id}, revoke_access=True)
-    refunded = pick(world.take(), PaymentRefunded)
+    refunded = goes_back(completed.payment_id, source=source)
     heard = [completed, refunded] if first_heard == "the payment" else [refunded, completed]
     world.deliver(*heard)
     world.settle()
@@ -126,6 +148,6 @@ def test_the_same_choice_is_open_again_as_soon_as_its_payment_went_back(world, f
     second = world.subscribe(tier, card)
     world.settle()
 
-    statuses = [world.subscription(each)["status"] for each in (first, second)]
-    assert statuses == ["cancelled", "active"]
+    ends = [(each["status"], each["end_reason"]) for each in map(world.subscription, (first, second))]
+    assert ends == [("cancelled", reason), ("active", None)]
     assert world.opens(post)

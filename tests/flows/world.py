@@ -17,7 +17,7 @@ from payments.encryption import encrypt
 from payments.models.methods import PaymentMethod
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
-from payments.models.sandbox import SandboxCharge, SandboxRefund
+from payments.models.sandbox import SandboxCharge, SandboxDispute, SandboxRefund
 from payments.services.charging import STALE_AFTER
 from tests.accounts.factories import make_creator, make_user
 from tests.media.factories import jpeg
@@ -222,16 +222,18 @@ def total(queryset):
 
 
 def kept_by(order_id):
-    """What the gateway holds of an order: captured and not given back."""
+    """What the gateway holds of an order: captured, not given back and not lost to the payer's bank."""
     charges = SandboxCharge.objects.filter(idempotency_key__startswith=f"{order_id}:", status="captured")
-    return total(charges) - total(SandboxRefund.objects.filter(charge__in=charges))
+    lost = SandboxDispute.objects.filter(charge__in=charges, status="lost")
+    return total(charges) - total(SandboxRefund.objects.filter(charge__in=charges)) - total(lost)
 
 
 def assert_the_books_agree():
     """The gateway's books and ours say the same of every order, and nobody has paid twice for one thing."""
     captured = PaymentOrder.objects.filter(status__in=PaymentOrder.CAPTURED)
     refunds = Refund.objects.filter(status="succeeded")
-    at_gateway = total(SandboxCharge.objects.filter(status="captured")) - total(SandboxRefund.objects.all())
+    went_back = total(SandboxRefund.objects.all()) + total(SandboxDispute.objects.filter(status="lost"))
+    at_gateway = total(SandboxCharge.objects.filter(status="captured")) - went_back
     assert at_gateway == total(captured) - total(refunds)
     assert sum(order.refunded_amount for order in captured) == total(refunds)
     paid = {}

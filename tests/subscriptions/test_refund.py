@@ -57,15 +57,42 @@ def test_a_refund_that_leaves_access_is_only_noted(incomplete):
     assert published() == []
 
 
-def test_a_refund_before_its_payment_lets_nobody_in_and_ends_what_waited_for_it(incomplete):
+@pytest.mark.parametrize(
+    ("source", "reason"), [(RefundSource.PAYEE, CancelReason.REFUNDED), (RefundSource.DISPUTE, CancelReason.DISPUTED)]
+)
+def test_a_refund_before_its_payment_lets_nobody_in_and_ends_what_waited_for_it(incomplete, source, reason):
     payment = completed(incomplete)
-    deliver(refunded(incomplete, payment_id=payment.payment_id), payment)
+    deliver(refunded(incomplete, payment_id=payment.payment_id, source=source), payment)
 
     incomplete.refresh_from_db()
-    assert (incomplete.status, incomplete.end_reason) == ("cancelled", "refunded")
+    assert (incomplete.status, incomplete.end_reason) == ("cancelled", reason)
     assert incomplete.access_until is None
     assert ReceivedPayment.objects.get().outcome == ReceivedPayment.Outcome.REVOKED
-    assert [type(event) for event in published()] == [SubscriptionCancelled]
+    [event] = published()
+    assert isinstance(event, SubscriptionCancelled)
+    assert (event.mode, event.cancelled_by, event.reason) == (CancelMode.IMMEDIATE, CancelledBy.SYSTEM, reason)
+
+
+def test_of_two_reasons_to_revoke_the_first_counts(incomplete):
+    payment = completed(incomplete)
+    refunds = [
+        refunded(incomplete, payment_id=payment.payment_id, source=source)
+        for source in (RefundSource.DISPUTE, RefundSource.STAFF)
+    ]
+    deliver(*refunds, payment)
+
+    incomplete.refresh_from_db()
+    assert incomplete.end_reason == Subscription.EndReason.DISPUTED
+
+
+def test_a_revocation_that_an_earlier_release_noted_without_a_reason_is_a_refund(incomplete):
+    payment = completed(incomplete)
+    deliver(refunded(incomplete, payment_id=payment.payment_id))
+    ReceivedPayment.objects.update(revoke_reason=None)
+    deliver(payment)
+
+    incomplete.refresh_from_db()
+    assert incomplete.end_reason == Subscription.EndReason.REFUNDED
 
 
 def test_a_refund_that_leaves_access_may_come_before_its_payment(incomplete):
