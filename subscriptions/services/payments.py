@@ -19,8 +19,8 @@ from subscriptions.events import (
 from subscriptions.models.history import ReceivedPayment, RequestedPayment, SubscriptionPeriod
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.services.changes import write_cancellation, write_update
-from subscriptions.services.dunning import give_in, repeat_awaited
-from subscriptions.services.locking import has_time_left, lock
+from subscriptions.services.dunning import repeat_awaited
+from subscriptions.services.locking import lock
 from subscriptions.services.requests import State, answered_by, note_answer, withdraw
 
 Status = Subscription.Status
@@ -62,8 +62,6 @@ def activate(
     request = answered_by(subscription, billing_request_id=billing_request_id, cycle=cycle)
     if cycle is None and request is not None:
         cycle = request.cycle_number
-    if payment.access_revoked:
-        return do_without(subscription, payment, request)
     if subscription.is_ended:
         return refuse(subscription, payment, outcome=Outcome.NOT_PAYABLE)
     if cycle is not None and cycle <= subscription.cycle_number:
@@ -74,6 +72,8 @@ def activate(
         return repeat_awaited(subscription, cycle=cycle) if is_withdrawn else subscription
     if cycle is not None and cycle > subscription.due_cycle:
         raise NotYetError(f"Cycle {cycle} was paid, cycle {subscription.due_cycle} of {subscription_id} was not")
+    if payment.access_revoked:
+        return do_without(subscription, payment, request)
     return grant(subscription, payment, request, paid_at=paid_at)
 
 
@@ -130,17 +130,13 @@ def cut_short(subscription: Subscription, *, at: datetime) -> None:
 
 
 def do_without(subscription: Subscription, payment: ReceivedPayment, request: RequestedPayment | None) -> Subscription:
-    """Note a payment whose money has gone back already; what waits for it waits in vain.
+    """End a subscription whose due cycle was paid with money that has gone back already, as if the refund came second.
 
-    It ends as it would have, had the refund come second: payments takes no second order for a cycle that was paid, so
-    who waited on could never pay again. Only what is paid already runs on.
+    Payments takes no second order for a cycle that was paid: who waited on could never pay for it again.
     """
     settle(subscription, payment, outcome=Outcome.REVOKED)
-    if request is None or not request.is_open:
-        return subscription
-    if request.is_proration or has_time_left(subscription):
-        return give_in(subscription, request, failed_at=timezone.now())
-    note_answer(request, state=State.FAILED)
+    if request is not None and request.is_open:
+        note_answer(request, state=State.FAILED)
     # A note that an earlier release made does not say why.
     revoke(subscription, reason=payment.revoke_reason or RevokeReason.REFUNDED)
     return subscription

@@ -12,7 +12,8 @@ from payments.gateways.sandbox import SandboxGateway
 from payments.models.orders import PaymentOrder
 from payments.models.sandbox import SandboxDispute
 from subscriptions.models.subscriptions import Subscription
-from tests.flows.world import pick, retold
+from tests.flows.test_renewals import ask_for_renewal, when
+from tests.flows.world import behave_as, pick, retold
 
 
 def orders_of(events):
@@ -150,4 +151,48 @@ def test_the_same_choice_is_open_again_as_soon_as_its_payment_went_back(world, g
 
     ends = [(each["status"], each["end_reason"]) for each in map(world.subscription, (first, second))]
     assert ends == [("cancelled", reason), ("active", None)]
+    assert world.opens(post)
+
+
+def pay_for_a_dearer_tier(world, subscription):
+    """Half of the period is unused: its price is the credit."""
+    dear = world.tier(amount=2400, name="Dear")
+    world.settle()
+    world.wait(days=14)
+    wish = {"price_id": dear["prices"][0]["id"], "expected_amount": 2400}
+    world.post(world.fan, f"subscriptions/{subscription['id']}/change", wish, expect=200)
+
+
+def pay_the_renewal_before_it_is_due(world, subscription):
+    """The card was blocked before the renewal was asked for, and another one is charged at once."""
+    card = subscription["payment_method_id"]
+    behave_as(card, "tok_decline_hard")
+    world.tip(card)
+    ask_for_renewal(world, subscription)
+    assert world.subscription(subscription)["status"] == "past_due"
+    choice = {"payment_method_id": world.card(token="tok_ok:second")}
+    world.post(world.fan, f"subscriptions/{subscription['id']}/payment-method", choice, expect=202)
+
+
+@pytest.mark.parametrize("pay", [pay_for_a_dearer_tier, pay_the_renewal_before_it_is_due])
+@pytest.mark.parametrize("first_heard", ["the payment", "the refund"])
+def test_the_next_cycle_paid_inside_this_one_and_given_back_holds_no_other_payment_up(world, pay, first_heard):
+    post = world.write(visibility="subscribers")
+    tier, subscription = world.subscribed()
+    pay(world, subscription)
+    world.deliver(*world.take(), to="payments")
+    completed = pick(world.take(), PaymentCompleted)
+    assert completed.cycle_number == 2
+    assert when(subscription) > completed.paid_at
+    world.refund({"id": completed.payment_id}, revoke_access=True)
+    refunded = pick(world.take(), PaymentRefunded)
+    world.deliver(*([completed, refunded] if first_heard == "the payment" else [refunded, completed]))
+    world.settle()
+    assert not world.opens(post)
+
+    again = world.subscribe(tier, world.card(token="tok_ok:third"))
+    world.settle()
+
+    ends = [(each["status"], each["end_reason"]) for each in map(world.subscription, (subscription, again))]
+    assert ends == [("cancelled", "refunded"), ("active", None)]
     assert world.opens(post)

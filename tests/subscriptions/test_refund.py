@@ -8,9 +8,17 @@ import pytest
 
 from eventbus.testing import deliver, published
 from payments.events import RefundReason, RefundSource
-from subscriptions.events import CancelledBy, CancelMode, CancelReason, SubscriptionCancelled
+from subscriptions.events import (
+    CancelledBy,
+    CancelMode,
+    CancelReason,
+    RefundRequest,
+    SubscriptionCancelled,
+    SubscriptionUpdated,
+)
 from subscriptions.models.history import ReceivedPayment, SubscriptionPeriod
 from subscriptions.models.subscriptions import Subscription
+from subscriptions.services.cancellation import cancel
 from tests.subscriptions.conftest import NOW
 from tests.subscriptions.factories import PAID_AT, completed, forget_events, refunded
 
@@ -71,6 +79,20 @@ def test_a_refund_before_its_payment_lets_nobody_in_and_ends_what_waited_for_it(
     [event] = published()
     assert isinstance(event, SubscriptionCancelled)
     assert (event.mode, event.cancelled_by, event.reason) == (CancelMode.IMMEDIATE, CancelledBy.SYSTEM, reason)
+
+
+@pytest.mark.parametrize("is_over", [True, False], ids=["it is over", "the payment is too small"])
+def test_of_money_that_pays_nothing_the_rest_is_asked_back_though_a_part_was_refunded_before(incomplete, is_over):
+    if is_over:
+        cancel(subscription_id=incomplete.id, cancelled_by=CancelledBy.SUBSCRIBER, mode=CancelMode.IMMEDIATE)
+    forget_events()
+    payment = completed(incomplete, amount=incomplete.amount if is_over else incomplete.amount - 1)
+    deliver(refunded(incomplete, payment_id=payment.payment_id, refund_amount=100, is_full=False), payment)
+
+    incomplete.refresh_from_db()
+    assert incomplete.status == ("cancelled" if is_over else "incomplete")
+    [event] = published(SubscriptionUpdated)
+    assert event.refund_request == RefundRequest(payment_id=payment.payment_id, reason="subscription_not_payable")
 
 
 def test_of_two_reasons_to_revoke_the_first_counts(incomplete):
