@@ -231,7 +231,7 @@ class PaymentMethodView(OwnView):
 
     @extend_schema(request=PayWithInput, responses={202: SubscriptionOutput})
     @idempotent
-    @refuses(rules.InvalidTransitionError)
+    @refuses(BlockedError, rules.InvalidTransitionError)
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Pay with another method from now on; what is past due is tried with it at once."""
         subscription = self.own(request, subscription_id)

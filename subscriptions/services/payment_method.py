@@ -16,10 +16,12 @@ from subscriptions.services.requests import as_told, awaited_by, next_cycle_requ
 
 @transaction.atomic
 def change_payment_method(*, subscription_id: UUID, payment_method_id: UUID) -> Subscription:
-    """Pay with another method from now on, and at once what is past due."""
+    """Pay with another method from now on, and at once what is past due; across a block nothing more is paid."""
     subscription = lock(subscription_id)
     if subscription.is_ended:
         raise InvalidTransitionError("The subscription is over")
+    if subscription.status == Subscription.Status.PAST_DUE:
+        require_no_block(subscription)
 
     subscription.payment_method_id = payment_method_id
     tell_method(subscription)

@@ -1,5 +1,7 @@
 """Between two of whom one blocks the other nothing more is begun, and what runs ends with what is paid."""
 
+from uuid import uuid4
+
 import pytest
 
 from accounts.services import block_user, unblock_user
@@ -54,12 +56,12 @@ def test_what_awaits_its_first_payment_is_not_handed_out_again(*, api, tier, fan
     refused(api(fan).post(URL, body_for(tier), **key()), state())
 
 
-@pytest.mark.parametrize("action", ["change", "change-preview", "resume", "retry-payment"])
+@pytest.mark.parametrize("action", ["change", "change-preview", "resume", "retry-payment", "payment-method"])
 def test_a_running_subscription_is_neither_changed_nor_taken_up_again(*, api, creator, fan, key, apart, active, action):
     dearer = price_of(make_tier(creator, monthly(900), name="Front row"))
     if action == "resume":
         cancel(subscription_id=active.pk, cancelled_by=CancelledBy.SUBSCRIBER, mode=CancelMode.AT_PERIOD_END)
-    if action == "retry-payment":
+    if action in {"retry-payment", "payment-method"}:
         Subscription.objects.filter(pk=active.pk).update(
             status="past_due", past_due_at=active.started_at, grace_until=FEBRUARY, access_until=FEBRUARY
         )
@@ -70,10 +72,24 @@ def test_a_running_subscription_is_neither_changed_nor_taken_up_again(*, api, cr
     if action == "change-preview":
         answer = client.get(address, {"price_id": str(dearer.pk)})
     else:
-        choice = {"price_id": str(dearer.pk), "expected_amount": 900} if action == "change" else {}
-        answer = client.post(address, choice, **key())
+        choices = {
+            "change": {"price_id": str(dearer.pk), "expected_amount": 900},
+            "payment-method": {"payment_method_id": str(uuid4())},
+        }
+        answer = client.post(address, choices.get(action, {}), **key())
 
     refused(answer, before)
+
+
+def test_a_card_can_be_taken_out_of_use_across_a_block(api, fan, key, apart, active):
+    """Payments lets no card go that a subscription is paid with; nothing is charged to the other."""
+    other = uuid4()
+    apart.begin()
+
+    answer = api(fan).post(one(active, "/payment-method"), {"payment_method_id": str(other)}, **key())
+
+    assert (answer.status_code, answer.json()["payment_method_id"]) == (202, str(other))
+    assert [event.billing_request for event in published(SubscriptionUpdated)] == [None]
 
 
 def test_a_running_subscription_can_be_cancelled_across_a_block(api, fan, key, apart, active):
