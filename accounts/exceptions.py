@@ -43,6 +43,14 @@ class SelfBlockError(DomainError):
     title = "Nobody blocks themselves"
 
 
+class UserNotFoundError(DomainError):
+    """There is no such user."""
+
+    code = "not_found"
+    status = 404
+    title = "Not Found"
+
+
 class InvalidCredentialsError(DomainError):
     """The e-mail address and the password do not belong together; which of them is wrong is not said."""
 

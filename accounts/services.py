@@ -18,6 +18,7 @@ from accounts.exceptions import (
     HandleTakenError,
     NotCreatorError,
     SelfBlockError,
+    UserNotFoundError,
     WrongPasswordError,
 )
 from accounts.models import DEFAULT_GRACE_DAYS, Block, CreatorProfile, Role, User
@@ -121,6 +122,8 @@ def block_user(*, blocker_id: UUID, blocked_id: UUID) -> Block:
     """Keep two users apart, because one of them wants it; a second time changes nothing."""
     if blocker_id == blocked_id:
         raise SelfBlockError
+    if not User.objects.filter(pk=blocked_id).exists():
+        raise UserNotFoundError
     block, _ = Block.objects.select_related("blocked").get_or_create(blocker_id=blocker_id, blocked_id=blocked_id)
     return block
 

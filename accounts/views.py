@@ -7,7 +7,6 @@ from uuid import UUID
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.http import Http404
 from django.middleware.csrf import get_token
-from django.shortcuts import get_object_or_404
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -228,11 +227,10 @@ class BlockView(APIView):
     throttle_scope = "blocks"
 
     @extend_schema(request=None, responses=BlockOutput)
-    @refuses(rules.SelfBlockError)
+    @refuses(rules.SelfBlockError, rules.UserNotFoundError)
     def put(self, request: Request, user_id: UUID) -> Response:
         """Block a user; a second time changes nothing."""
-        other = get_object_or_404(User, pk=user_id)
-        return Response(BlockOutput(services.block_user(blocker_id=user_id_of(request), blocked_id=other.pk)).data)
+        return Response(BlockOutput(services.block_user(blocker_id=user_id_of(request), blocked_id=user_id)).data)
 
     @extend_schema(responses={204: NO_CONTENT})
     def delete(self, request: Request, user_id: UUID) -> Response:

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from accounts.exceptions import UserNotFoundError
 from accounts.models import Block
 from accounts.selectors import blocked_with, blocks_of, is_blocked_between
 from accounts.services import block_user, unblock_user
@@ -80,7 +81,9 @@ def test_nobody_blocks_themselves(signed_in, user):
 def test_nobody_blocks_a_user_who_is_not_there(signed_in, user):
     response = signed_in(user).put(f"{BLOCKS}/{uuid4()}")
 
-    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert (response.status_code, response.json()["code"], response.json()["title"]) == (404, "not_found", "Not Found")
+    with pytest.raises(UserNotFoundError):
+        block_user(blocker_id=user.pk, blocked_id=uuid4())
     assert not Block.objects.exists()
 
 
