@@ -11,7 +11,7 @@ ARGS ?=
 # Checks and tests decide by themselves what they run against; a developer's shell must not.
 PRODUCTION := env -u DJANGO_SETTINGS_MODULE $$(grep -v '^\#' deploy/placeholder.env) $(PYTHON)
 
-.PHONY: help setup tools demo test chaos bench check up down lock clean
+.PHONY: help setup tools demo test histories chaos bench check up down lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/make \1\t\2/' | expand -t 14
@@ -51,6 +51,11 @@ tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, Toxip
 test: tools  ## Run the tests on every core; ARGS are pytest's
 	@echo "test: the whole suite, in random order"
 	@.venv/bin/pytest -n auto --dist loadgroup -rs $(ARGS)
+
+histories: setup  ## Draw histories of money and requests to every route for hours; BILLING_HISTORIES=100 for fewer
+	@echo "histories: each night its own; what fails is told as a short story"
+	@BILLING_HISTORIES=$${BILLING_HISTORIES:-3000} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} \
+		.venv/bin/pytest -n auto --dist loadgroup tests/flows/test_billing.py tests/api/test_fuzz.py $(ARGS)
 
 chaos: tools  ## Break everything at random under load, then count the effects; ARGS="--minutes=30 --seed=1"
 	@echo "chaos: three real brokers, a bad network, kill -9; then every effect must be there once and in order"
