@@ -8,6 +8,8 @@ NODE_TOOLS := tests/kafka/kafkajs tests/house/asyncapi
 # What `docker compose config` itself reads the file with, for machines without Docker.
 COMPOSE_GO := github.com/compose-spec/compose-go/v2/cmd@v2.16.2
 ARGS ?=
+HISTORIES ?= 1000
+REQUESTS ?= 200
 # Checks and tests decide by themselves what they run against; a developer's shell must not.
 PRODUCTION := env -u DJANGO_SETTINGS_MODULE $$(grep -v '^\#' deploy/placeholder.env) $(PYTHON)
 
@@ -52,10 +54,12 @@ test: tools  ## Run the tests on every core; ARGS are pytest's
 	@echo "test: the whole suite, in random order"
 	@.venv/bin/pytest -n auto --dist loadgroup -rs $(ARGS)
 
-histories: setup  ## Draw histories of money and requests to every route for hours; BILLING_HISTORIES=100 for fewer
+histories: setup  ## Draw random histories of bus and money, and REQUESTS to each route, all night; HISTORIES=100 for fewer
 	@echo "histories: each night its own; what fails is told as a short story"
-	@BILLING_HISTORIES=$${BILLING_HISTORIES:-3000} FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} \
-		.venv/bin/pytest -n auto --dist loadgroup tests/flows/test_billing.py tests/api/test_fuzz.py $(ARGS)
+	@PROOF_HISTORIES=$(HISTORIES) MONEY_HISTORIES=$(HISTORIES) SUBSCRIPTION_HISTORIES=$(HISTORIES) \
+		BILLING_HISTORIES=$(HISTORIES) FUZZ_EXAMPLES=$(REQUESTS) .venv/bin/pytest -n auto --dist loadgroup \
+		tests/proof/test_model.py tests/payments/test_money_model.py tests/subscriptions/test_invariants.py \
+		tests/flows/test_billing.py tests/api/test_fuzz.py $(ARGS)
 
 chaos: tools  ## Break everything at random under load, then count the effects; ARGS="--minutes=30 --seed=1"
 	@echo "chaos: three real brokers, a bad network, kill -9; then every effect must be there once and in order"
