@@ -12,12 +12,13 @@ from payments.gateways import registry
 from payments.models.projections import SubscriptionRef
 from payments.services import billing, ledger, orders, outcomes, refunds
 from subscriptions.services import payments
+from tests.flows.billing_invariants import invariant_01_the_books_sum_to_zero
 from tests.flows.billing_machine import CANCEL_CHOICES, BillingMachine
 from tests.flows.billing_platform import SECRET, MoodyGateway, queue_tasks
 
 HISTORIES = int(os.environ.get("BILLING_HISTORIES", "28"))  # a night's worth: BILLING_HISTORIES=3000
 STEPS = 110
-LONGEST_STORY = 10
+LONGEST_STORY = 5
 # A rule's name in several words, and arguments that say what they are: no object, no id.
 STEP_IN_WORDS = re.compile(r"state\.[a-z]+(_[a-z0-9]+)+\(((\w+)=[^<>]*)?\)")
 
@@ -141,7 +142,10 @@ def test_a_mistake_is_found(mistake, monkeypatch):
 
 
 class QuickMachine(BillingMachine):
-    """The same, but a history just stops: shrinking lives through many, and needs none of what would follow."""
+    """The same, but with one invariant and no rest at the end: shrinking lives through many histories."""
+
+    def check(self, invariants):
+        super().check([each for each in invariants if each is invariant_01_the_books_sum_to_zero])
 
     def teardown(self):
         self.billing.close()
