@@ -31,6 +31,14 @@ def test_the_proxy_of_the_containers_is_the_one_that_is_tested():
     assert [name for name, service in SERVICES.items() if service.get("build") and service.get("ports")] == []
 
 
+def test_the_proxy_finds_its_web_processes():
+    upstreams = re.findall(r"\{\$PROXY_(?:WEB|FILES):(\w+):8000\}", (ROOT / "deploy" / "Caddyfile").read_text())
+
+    assert set(upstreams) == {"web", "files"}
+    assert [SERVICES[name]["healthcheck"]["test"][-1] for name in ("web", "files")] == ["web", "web"]
+    assert {"web", "files"} <= set(SERVICES["proxy"]["depends_on"])
+
+
 def test_every_image_is_pinned():
     loose = [name for name, service in SERVICES.items() if not service.get("build") and ":" not in service["image"]]
 
