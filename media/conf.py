@@ -124,7 +124,7 @@ def max_in_flight() -> int:
 
 def max_at_work() -> int:
     """MEDIA_MAX_AT_WORK: how many images, and how many clips, of one owner are processed at a time."""
-    return int(getattr(settings, "MEDIA_MAX_AT_WORK", 2))
+    return int(getattr(settings, "MEDIA_MAX_AT_WORK", 1))
 
 
 def url_lifetime() -> timedelta:

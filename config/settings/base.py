@@ -82,7 +82,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 MEDIA_ORPHAN_GRACE_SECONDS = env.int("MEDIA_ORPHAN_GRACE_SECONDS", default=604_800)
 MEDIA_UNUSED_GRACE_SECONDS = env.int("MEDIA_UNUSED_GRACE_SECONDS", default=86_400)
-MEDIA_MAX_AT_WORK = env.whole("MEDIA_MAX_AT_WORK", default=2, at_least=1, at_most=1000)
+MEDIA_MAX_AT_WORK = env.whole("MEDIA_MAX_AT_WORK", default=1, at_least=1, at_most=1000)
 MEDIA_CLAMAV = env.str("MEDIA_CLAMAV", default="")
 MEDIA_FFMPEG = env.str("MEDIA_FFMPEG", default="")
 MEDIA_ROOT = Path(env.str("MEDIA_ROOT", default=str(BASE_DIR / "var" / "media")))

@@ -7,6 +7,7 @@ import yaml
 from django.conf import settings
 from environ import Env
 
+from config.celery import QUEUES
 from deploy.health import CHECKS, ROOMS, is_true
 from devstack.caddy import CADDY
 from devstack.kafka_jars import version
@@ -80,6 +81,16 @@ def test_health_and_the_settings_agree_on_what_is_true(value):
     read = Env.parse_value(value, bool)
 
     assert is_true(value) is read
+
+
+def test_no_creator_can_hold_every_worker_of_a_queue():
+    commands = [service["command"] for service in SERVICES.values() if "worker" in service.get("command", [])]
+    processes = {line[line.index("-Q") + 1]: int(line[line.index("--concurrency") + 1]) for line in commands}
+    share = int(re.findall(r"^# MEDIA_MAX_AT_WORK=(\d+)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)[0])
+
+    assert set(processes) == set(QUEUES), "a worker for each queue alone, so that no charge waits for an image"
+    assert min(processes["media"], processes["transcoding"]) > share
+    assert share == settings.MEDIA_MAX_AT_WORK
 
 
 def test_the_compose_file_sets_only_what_the_settings_read():

@@ -54,7 +54,8 @@ def test_who_brings_one_file_waits_for_one_turn_of_who_brought_many(clock, setti
     assert owners_taken(1) == [None]
 
 
-def test_new_owners_do_not_push_in_before_one_who_waits(clock):
+def test_new_owners_do_not_push_in_before_one_who_waits(clock, settings):
+    settings.MEDIA_MAX_AT_WORK = 2
     scanning(owner_id=ONE)
     scanning(owner_id=ONE)
     clock.shift(1)
@@ -65,7 +66,8 @@ def test_new_owners_do_not_push_in_before_one_who_waits(clock):
     assert first + owners_taken(2) == [ONE, ONE, LATE]
 
 
-def test_an_owner_has_so_many_at_work_and_the_rest_wait_for_an_end(clock):
+def test_an_owner_has_so_many_at_work_and_the_rest_wait_for_an_end(clock, settings):
+    settings.MEDIA_MAX_AT_WORK = 2
     files = [scanning(owner_id=MANY) for _ in range(3)]
 
     held = [take(), take()]
@@ -128,7 +130,8 @@ def test_the_end_of_an_attempt_calls_for_the_file_whose_message_came_too_early(s
 
 
 @pytest.mark.django_db(transaction=True)
-def test_eight_workers_at_once_take_a_share_of_the_many_and_the_one():
+def test_eight_workers_at_once_take_a_share_of_the_many_and_the_one(settings):
+    settings.MEDIA_MAX_AT_WORK = 2
     for _ in range(9):
         scanning(owner_id=MANY)
     scanning(owner_id=ONE)
