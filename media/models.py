@@ -269,9 +269,14 @@ class MediaAsset(models.Model):
                 fields=["next_attempt_at"], condition=Q(next_attempt_at__isnull=False), name="media_due_for_work"
             ),
             models.Index(
-                fields=["owner_id", "kind", "-last_attempt_at"],
-                condition=Q(last_attempt_at__isnull=False),
-                name="media_last_turn_of_owner",
+                fields=["owner_id", "-last_attempt_at"],
+                condition=Q(kind="image", last_attempt_at__isnull=False),
+                name="media_last_turn_images",
+            ),
+            models.Index(
+                fields=["owner_id", "-last_attempt_at"],
+                condition=Q(kind__in=("video", "audio"), last_attempt_at__isnull=False),
+                name="media_last_turn_clips",
             ),
             models.Index(
                 fields=["files_missing_since"], condition=Q(files_missing_since__isnull=False), name="media_lost"

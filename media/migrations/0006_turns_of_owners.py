@@ -15,8 +15,4 @@ class Migration(migrations.Migration):
             name='last_attempt_at',
             field=models.DateTimeField(help_text='When a worker last took it up.', null=True),
         ),
-        migrations.AddIndex(
-            model_name='mediaasset',
-            index=models.Index(condition=models.Q(('last_attempt_at__isnull', False)), fields=['owner_id', 'kind', '-last_attempt_at'], name='media_last_turn_of_owner'),
-        ),
     ]

@@ -5,9 +5,12 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from media.models import MediaAsset
+from media.selectors import media_in_turn
 from media.services import processing
 from media.services.processing import LEASE, claim_attempt, process_in_turn
 from media.tasks import process_media, process_uploaded
@@ -64,6 +67,24 @@ def test_new_owners_do_not_push_in_before_one_who_waits(clock, settings):
     scanning(owner_id=LATE)
 
     assert first + owners_taken(2) == [ONE, ONE, LATE]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "index"),
+    [(MediaAsset.IMAGES, "media_last_turn_images"), (MediaAsset.CLIPS, "media_last_turn_clips")],
+)
+def test_an_owner_s_last_turn_is_the_head_of_an_index(kinds, index):
+    with CaptureQueriesContext(connection) as asked:
+        media_in_turn(kinds=kinds)
+    [question] = asked.captured_queries
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # for so few rows it is cheaper
+        cursor.execute(f"EXPLAIN {question['sql']}")
+        plan = [line for (line,) in cursor.fetchall()]
+
+    [scan] = [place for place, line in enumerate(plan) if f"using {index} " in line]
+    assert "Limit" in plan[scan - 1], "every turn of the owner is read, and sorted"
 
 
 def test_an_owner_has_so_many_at_work_and_the_rest_wait_for_an_end(clock, settings):
