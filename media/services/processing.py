@@ -77,12 +77,6 @@ def process_in_turn(*, kinds: Collection[MediaAsset.Kind]) -> MediaAsset | None:
     return None
 
 
-def process(*, media_id: UUID) -> MediaAsset | None:
-    """Make one attempt at this file, if it is due and its owner has not too many at work."""
-    asset = claim_attempt(media_id=media_id)
-    return None if asset is None else work_on(asset)
-
-
 def work_on(asset: MediaAsset) -> MediaAsset | None:
     """Read a claimed file, draw its variants, record how it went."""
     started = time.monotonic()

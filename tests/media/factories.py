@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from content.events import ContentType, PostCreated, PostDeleted, PostUpdated, Visibility
 from media.models import MediaAsset
-from media.services.processing import begin_processing, process
+from media.services.processing import begin_processing, claim_attempt, work_on
 from media.services.uploads import store_upload
 
 MARK = b"PAYLOAD-7f3a"
@@ -92,6 +92,12 @@ def scanning(content: bytes | None = None, **changes: object) -> MediaAsset:
     begin_processing(media_id=asset.pk)
     asset.refresh_from_db()
     return asset
+
+
+def process(*, media_id: UUID) -> MediaAsset | None:
+    """One attempt at this file, as a worker makes it whose turn it is."""
+    asset = claim_attempt(media_id=media_id)
+    return None if asset is None else work_on(asset)
 
 
 def processed(content: bytes | None = None, **changes: object) -> MediaAsset:

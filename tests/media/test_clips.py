@@ -14,9 +14,8 @@ from media.containers import MP3, MP4, Container
 from media.events import MediaProcessed, ProcessingStatus
 from media.exceptions import UnfitMediaError
 from media.models import MediaAsset
-from media.services.processing import process
 from tests.media.clip_files import TONE, made, mp3, mp4, pattern, wav
-from tests.media.factories import scanning
+from tests.media.factories import process, scanning
 
 pytestmark = pytest.mark.django_db
 

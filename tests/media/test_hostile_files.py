@@ -8,9 +8,8 @@ import pytest
 
 from media import storage
 from media.models import MediaAsset
-from media.services.processing import process
 from tests.media.clip_files import mp4
-from tests.media.factories import MARK, jpeg, upload
+from tests.media.factories import MARK, jpeg, process, upload
 from tests.media.hostile_files import CORPUS, READY
 
 pytestmark = pytest.mark.django_db

@@ -15,11 +15,11 @@ from media.confined import Limits
 from media.events import MediaDeleted, MediaProcessed, MediaUploaded, ProcessingFailure
 from media.exceptions import OvertakenError, TypeNotAllowedError
 from media.models import MediaAsset
-from media.services.processing import LEASE, Reporter, claim_attempt, process
+from media.services.processing import LEASE, Reporter, claim_attempt
 from media.services.removal import delete_media, remove_files
 from media.tasks import process_media, process_uploaded, transcode_media
 from tests.media.clip_files import made, mp3, mp4, pattern, wav
-from tests.media.factories import jpeg, scanning, upload
+from tests.media.factories import jpeg, process, scanning, upload
 from tests.media.hostile_files import real_png_bomb
 
 pytestmark = pytest.mark.django_db

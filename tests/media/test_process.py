@@ -14,10 +14,10 @@ from media import storage
 from media.events import MediaDeleted, MediaProcessed, MediaUploaded, ProcessingFailure, ProcessingStatus
 from media.images import render as real_render
 from media.models import MediaAsset, MediaVariant
-from media.services.processing import begin_processing, process, retry_failed
+from media.services.processing import begin_processing, retry_failed
 from media.services.removal import delete_media, remove_files
 from media.tasks import process_uploaded
-from tests.media.factories import jpeg, processed, scanning, upload
+from tests.media.factories import jpeg, process, processed, scanning, upload
 
 pytestmark = pytest.mark.django_db
 

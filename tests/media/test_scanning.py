@@ -14,8 +14,7 @@ from media.events import MediaProcessed, ProcessingFailure, ProcessingStatus
 from media.exceptions import ScannerError
 from media.models import MediaAsset
 from media.scanning import ClamAV, NoScanner, configured_scanner
-from media.services.processing import process
-from tests.media.factories import jpeg, scanning
+from tests.media.factories import jpeg, process, scanning
 
 Verdict = MediaAsset.ScanVerdict
 

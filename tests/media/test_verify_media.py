@@ -20,12 +20,12 @@ from media.events import MediaDeleted
 from media.models import MediaAsset, MediaReference, MediaVariant
 from media.services import verification
 from media.services.direct_uploads import announce_upload, complete_upload, file_to_announce
-from media.services.processing import begin_processing, process
+from media.services.processing import begin_processing
 from media.services.removal import delete_media, drop_stray_parts, sweep_strays
 from media.services.verification import verify_all, verify_files
 from media.tasks import collect_garbage, expire_uploads
 from tests.media.clip_files import mp4
-from tests.media.factories import jpeg, processed, scanning, upload
+from tests.media.factories import jpeg, process, processed, scanning, upload
 from tests.media.test_direct_uploads import stored
 
 pytestmark = pytest.mark.django_db
