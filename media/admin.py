@@ -17,7 +17,9 @@ from api.admin import ReadOnlyAdmin
 from eventbus.pages import EventsMixin, act_on_each, asks_why, linked_id
 from media import storage
 from media.conf import LOCKED_DOWN
-from media.models import MediaAsset, MediaReference, MediaVariant, PostRefState
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference, PostRefState
+from media.models.variants import MediaVariant
 from media.selectors import picture_to_deliver
 from media.services.processing import retry_failed
 from media.services.removal import remove_by_policy

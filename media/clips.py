@@ -8,7 +8,8 @@ from media.containers import HEAD_BYTES, MP3, MP4, Container, container_of
 from media.delivery import PLAYLIST
 from media.exceptions import UnfitMediaError
 from media.ffmpeg import AUDIO_CODECS, FEW_PACKETS, VIDEO_CODECS, Measured, Stream
-from media.models import MediaAsset, MediaVariant
+from media.models.assets import MediaAsset
+from media.models.variants import MediaVariant
 from media.products import Made, Product
 
 Failure = MediaAsset.Failure

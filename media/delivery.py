@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from media import conf
-from media.models import MediaVariant
+from media.models.variants import MediaVariant
 from media.selectors import variant_to_deliver
 
 PLAYLIST = "application/vnd.apple.mpegurl"

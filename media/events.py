@@ -8,7 +8,8 @@ from uuid import UUID
 from eventbus.events import Event, Wire, WireEnum, event, field
 
 if TYPE_CHECKING:
-    from media.models import MediaAsset, MediaVariant
+    from media.models.assets import MediaAsset
+    from media.models.variants import MediaVariant
 
 
 class MediaKind(WireEnum):

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from eventbus.exceptions import DomainError
 
 if TYPE_CHECKING:
-    from media.models import MediaAsset
+    from media.models.assets import MediaAsset
 
 
 class TypeNotAllowedError(DomainError):

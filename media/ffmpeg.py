@@ -15,7 +15,7 @@ from media import conf
 from media.confined import Limits, run_program
 from media.containers import Container
 from media.exceptions import ChildDiedError, UnfitMediaError
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 
 Failure = MediaAsset.Failure
 

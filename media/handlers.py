@@ -4,7 +4,8 @@ from content.events import DeletionReason, PostCreated, PostDeleted, PostUpdated
 from eventbus.handlers import handles
 from eventbus.rebuild.projections import projection
 from media.events import MediaUploaded
-from media.models import MediaAsset, MediaReference, PostRefState
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference, PostRefState
 from media.services.processing import begin_processing
 from media.services.references import note_post, note_post_deleted
 from media.tasks import enqueue_collection, enqueue_processing

@@ -17,7 +17,8 @@ from PIL import Image, ImageCms, ImageFilter
 from media import conf
 from media.exceptions import UnfitMediaError
 from media.frames import has_more_frames_than
-from media.models import MediaAsset, MediaVariant
+from media.models.assets import MediaAsset
+from media.models.variants import MediaVariant
 
 Failure = MediaAsset.Failure
 Name = MediaVariant.Name

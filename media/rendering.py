@@ -8,7 +8,7 @@ from media import conf, images
 from media.confined import BROKE, work_in_child
 from media.exceptions import ChildDiedError, UnfitMediaError
 from media.images import Rendered
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import IO, Protocol
 
 from media import conf
 from media.exceptions import ScannerError
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 
 Verdict = MediaAsset.ScanVerdict
 

@@ -9,7 +9,8 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from media import conf
-from media.models import MediaAsset, MediaAssetQuerySet, MediaVariant
+from media.models.assets import MediaAsset, MediaAssetQuerySet
+from media.models.variants import MediaVariant
 
 
 def media_of(owner_id: UUID) -> MediaAssetQuerySet:

@@ -5,7 +5,8 @@ from typing import Any
 from rest_framework import serializers
 
 from api.serializers import ClosedSerializer
-from media.models import MediaAsset, MediaVariant
+from media.models.assets import MediaAsset
+from media.models.variants import MediaVariant
 from media.parts import MOST_PARTS
 
 

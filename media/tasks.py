@@ -11,7 +11,7 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.selectors import (
     media_due_for_collection,
     media_due_for_work,

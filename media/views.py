@@ -26,7 +26,7 @@ from api.signed_urls import SignatureExpiredError, SignatureInvalidError, sign, 
 from media import conf, storage
 from media import exceptions as rules
 from media.delivery import file_to_deliver, with_addresses
-from media.models import MediaAsset, MediaAssetQuerySet
+from media.models.assets import MediaAsset, MediaAssetQuerySet
 from media.selectors import announced_bytes, media_of, variant_to_deliver
 from media.serializers import (
     AnnouncedOutput,

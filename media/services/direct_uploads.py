@@ -23,7 +23,7 @@ from media.exceptions import (
     UploadBusyError,
     UploadExpiredError,
 )
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.parts import part_bytes_for, refuse_incomplete, sizes_of_parts
 from media.services.quotas import lock_quota, refuse_over_quota
 from media.services.uploads import display_name, looks_like, mime_or_unknown, refuse_unfit_size

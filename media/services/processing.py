@@ -20,7 +20,8 @@ from media import conf, storage
 from media.clips import make_clips
 from media.events import MediaProcessed
 from media.exceptions import OverLimitError, OvertakenError, OverTimeError, ScannerError, UnfitMediaError
-from media.models import MediaAsset, MediaVariant
+from media.models.assets import MediaAsset
+from media.models.variants import MediaVariant
 from media.products import Made
 from media.rendering import render
 from media.scanning import configured_scanner

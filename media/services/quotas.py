@@ -11,7 +11,7 @@ from django.db.models import Count, Min, Q, Sum
 
 from media import conf
 from media.exceptions import QuotaExceededError
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 
 UPLOADS_LOCK, WORK_LOCK = 0x7475, 0x7476  # first keys of our two-key advisory locks, so that they meet nobody else's
 A_DAY = timedelta(days=1)

@@ -8,7 +8,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from media import conf
-from media.models import MediaAsset, MediaReference, PostRefState
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference, PostRefState
 
 Reason = MediaAsset.DeletionReason
 AT_ONCE = timedelta(0)

@@ -10,7 +10,8 @@ from eventbus.outbox import publish
 from media import storage
 from media.events import MediaDeleted
 from media.exceptions import AlreadyUploadedError, MediaInUseError
-from media.models import MediaAsset, MediaReference
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference
 
 Reason = MediaAsset.DeletionReason
 STRAY_AGE = timedelta(hours=24)  # far longer than any upload or attempt takes

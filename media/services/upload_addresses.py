@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from media import conf, storage
 from media.exceptions import AlreadyUploadedError, FileTooLargeError, UploadExpiredError, UploadRefusedError
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.parts import PartBody, StoredPart, sizes_of_parts
 
 SALT = "media-upload"

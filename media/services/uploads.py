@@ -18,7 +18,7 @@ from media.containers import HEAD_BYTES, container_of
 from media.events import MediaUploaded
 from media.exceptions import EmptyFileError, FileTooLargeError, TypeNotAllowedError
 from media.images import sniff
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.services.quotas import lock_quota, refuse_over_quota
 
 MIME = re.compile(r"[a-z0-9!#$&^_.+-]{1,40}/[a-z0-9!#$&^_.+-]{1,59}", re.ASCII)

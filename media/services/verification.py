@@ -11,7 +11,8 @@ from uuid import UUID
 from django.utils import timezone
 
 from media import storage
-from media.models import MediaAsset, MediaVariant
+from media.models.assets import MediaAsset
+from media.models.variants import MediaVariant
 from media.services.removal import STRAY_AGE
 
 BATCH = 500

@@ -15,7 +15,7 @@ from content.services.comments import add_comment
 from eventbus.models import BreakerRule, HeldKey, OperatorAction, OutboxEvent, ParkedEvent, PausedTopic
 from eventbus.pages import MOST_AT_ONCE
 from eventbus.testing import published
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
 from payments.services.charging import charge

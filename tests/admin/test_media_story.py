@@ -5,7 +5,7 @@ from uuid_utils.compat import uuid7
 
 from eventbus.testing import deliver
 from media.admin import CHAPTERS
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from tests.media.factories import post_created, processed
 
 

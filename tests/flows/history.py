@@ -13,7 +13,7 @@ from content.services.lifecycle import delete_post, publish_post, take_down_post
 from content.services.likes import like_post, unlike_post
 from content.services.posts import create_post, update_post
 from eventbus.exceptions import DomainError
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.services.removal import remove_by_policy
 from payments.models.orders import PaymentOrder
 from payments.models.projections import PostOffer

@@ -15,7 +15,8 @@ from eventbus.handlers import handlers_of
 from eventbus.models import OutboxEvent, ParkedEvent
 from eventbus.processing import Processor
 from eventbus.testing import message_of, published
-from media.models import MediaAsset, MediaReference
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference
 from payments import tasks as payment_tasks
 from payments.models.orders import PaymentOrder
 from payments.models.projections import PostOffer, SubscriptionRef

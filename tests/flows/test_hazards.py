@@ -16,7 +16,8 @@ from eventbus.models import InboxEvent, ParkedEvent
 from eventbus.processing import Processor
 from eventbus.testing import HandlingFailedError, message_of, published
 from media.events import MediaDeleted, MediaProcessed, MediaUploaded
-from media.models import MediaAsset, MediaReference
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference
 from media.services.processing import attempt, claim_attempt, record_outcome
 from media.services.removal import remove_by_policy
 from payments import tasks as payment_tasks

@@ -14,7 +14,7 @@ from eventbus.models import InboxEvent, OutboxEvent, ParkedEvent
 from eventbus.processing import Processor
 from eventbus.testing import message_of
 from media.events import MediaDeleted
-from media.models import MediaReference, PostRefState
+from media.models.references import MediaReference, PostRefState
 from payments.events import PaymentRefunded
 from payments.models.projections import PostOffer, SubscriptionRef
 from subscriptions.events import SubscriptionCancelled

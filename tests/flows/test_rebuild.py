@@ -17,7 +17,8 @@ from eventbus.rebuild.projections import projection, projections
 from eventbus.rebuild.rebuilding import compare
 from eventbus.testing import message_of
 from media.handlers import note_references
-from media.models import MediaAsset, MediaReference
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference
 from payments.models.orders import PaymentOrder
 from payments.models.projections import PostOffer, SubscriptionRef
 from payments.models.refunds import Refund

@@ -4,7 +4,7 @@ import pytest
 
 from content.models.projections import MediaRef
 from media import tasks as media_tasks
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from payments import tasks as payment_tasks
 from payments.events import PaymentCompleted, PaymentFailed, PaymentRefunded
 from payments.models.orders import PaymentOrder

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from uuid_utils.compat import uuid7
 
 from content.events import ContentType, PostCreated, PostDeleted, PostUpdated, Visibility
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.services.processing import begin_processing, claim_attempt, work_on
 from media.services.uploads import store_upload
 

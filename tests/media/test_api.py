@@ -12,7 +12,7 @@ from accounts.models import User
 from accounts.services import register
 from eventbus.testing import deliver, published
 from media.events import MediaDeleted
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.services.removal import delete_media
 from tests.media.conftest import client_of
 from tests.media.factories import jpeg, post_created, processed, scanning, upload

@@ -13,7 +13,7 @@ from media import ffmpeg, storage
 from media.containers import MP3, MP4, Container
 from media.events import MediaProcessed, ProcessingStatus
 from media.exceptions import UnfitMediaError
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from tests.media.clip_files import TONE, made, mp3, mp4, pattern, wav
 from tests.media.factories import process, scanning
 

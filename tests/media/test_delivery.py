@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from api.signed_urls import sign
 from media import storage
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.services.removal import delete_media
 from tests.media.factories import processed
 

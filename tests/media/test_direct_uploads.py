@@ -17,7 +17,7 @@ from api.idempotency import REPLAYED_HEADER
 from eventbus.testing import published
 from media import storage
 from media.events import MediaDeleted, MediaUploaded
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.services import direct_uploads
 from media.services.processing import begin_processing
 from media.services.removal import sweep_strays

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.selectors import media_in_turn
 from media.services import processing
 from media.services.processing import LEASE, claim_attempt, process_in_turn

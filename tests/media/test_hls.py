@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 
 from api.signed_urls import sign
 from media import delivery
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from tests.media.clip_files import mp4
 from tests.media.factories import scanning
 from tests.media.test_clips import file_of, worked_on

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from media import storage
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from tests.media.clip_files import mp4
 from tests.media.factories import MARK, jpeg, process, upload
 from tests.media.hostile_files import CORPUS, READY

@@ -14,7 +14,7 @@ from eventbus.testing import deliver, published
 from media.confined import Limits
 from media.events import MediaDeleted, MediaProcessed, MediaUploaded, ProcessingFailure
 from media.exceptions import OvertakenError, TypeNotAllowedError
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.services.processing import LEASE, Reporter, claim_attempt
 from media.services.removal import delete_media, remove_files
 from media.tasks import process_media, process_uploaded, transcode_media

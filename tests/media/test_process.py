@@ -13,7 +13,8 @@ from eventbus.testing import deliver, published
 from media import storage
 from media.events import MediaDeleted, MediaProcessed, MediaUploaded, ProcessingFailure, ProcessingStatus
 from media.images import render as real_render
-from media.models import MediaAsset, MediaVariant
+from media.models.assets import MediaAsset
+from media.models.variants import MediaVariant
 from media.services.processing import begin_processing, retry_failed
 from media.services.removal import delete_media, remove_files
 from media.tasks import process_uploaded

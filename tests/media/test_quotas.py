@@ -6,7 +6,7 @@ import pytest
 
 from accounts.models import User
 from media import views
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from tests.media.conftest import client_of
 from tests.media.factories import jpeg, processed, upload
 from tests.media.test_direct_uploads import announce

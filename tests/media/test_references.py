@@ -11,7 +11,8 @@ from uuid_utils.compat import uuid7
 from content.events import DeletionReason
 from eventbus.testing import deliver, published
 from media.events import MediaDeleted
-from media.models import MediaAsset, MediaReference, PostRefState
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference, PostRefState
 from tests.media.factories import post_created, post_deleted, post_updated, upload
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,9 @@ from eventbus.testing import deliver, published
 from media import storage
 from media.events import MediaDeleted, MediaDeletionReason
 from media.exceptions import MediaInUseError
-from media.models import MediaAsset, MediaReference, MediaVariant
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference
+from media.models.variants import MediaVariant
 from media.services.removal import delete_media, remove_by_policy, remove_files, sweep_strays
 from media.tasks import collect_garbage
 from tests.media.factories import jpeg, post_created, post_deleted, processed, upload

@@ -9,7 +9,7 @@ from PIL import Image
 
 from media.exceptions import UnfitMediaError
 from media.images import render, sniff
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from tests.media.factories import (
     MARK,
     colour_profile,

@@ -12,7 +12,7 @@ import pytest
 from eventbus.testing import published
 from media.events import MediaProcessed, ProcessingFailure, ProcessingStatus
 from media.exceptions import ScannerError
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.scanning import ClamAV, NoScanner, configured_scanner
 from tests.media.factories import jpeg, process, scanning
 

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid4
 
 from eventbus.testing import published
 from media.events import MediaKind, MediaUploaded
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from tests.media.factories import gif, jpeg, upload
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid4
 from eventbus.testing import published
 from media import storage
 from media.events import MediaUploaded
-from media.models import MediaAsset
+from media.models.assets import MediaAsset
 from media.parts import MOST_PARTS, part_bytes_for, sizes_of_parts
 from media.s3 import S3Store
 from media.services import direct_uploads

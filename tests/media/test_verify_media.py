@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from eventbus.testing import published
 from media import storage, tasks
 from media.events import MediaDeleted
-from media.models import MediaAsset, MediaReference, MediaVariant
+from media.models.assets import MediaAsset
+from media.models.references import MediaReference
+from media.models.variants import MediaVariant
 from media.services import verification
 from media.services.direct_uploads import announce_upload, complete_upload, file_to_announce
 from media.services.processing import begin_processing

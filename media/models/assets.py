@@ -1,4 +1,4 @@
-"""The files of creators: where each stands, what can be shown of it, and which posts need it."""
+"""The files of creators: where each stands, and what it waits for."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -8,6 +8,8 @@ from uuid import UUID
 from django.db import models
 from django.db.models import Count, Exists, F, OuterRef, Q
 from uuid_utils.compat import uuid7
+
+from media.models.references import MediaReference
 
 
 class MediaAssetQuerySet(models.QuerySet["MediaAsset"]):
@@ -329,77 +331,3 @@ class MediaAsset(models.Model):
     def variant_key(self, name: str) -> str:
         """Where the variant of this name is stored."""
         return f"{self.folder}/variants/{name}"
-
-
-class MediaVariant(models.Model):
-    """One rendition made from the pixels and sounds of a file; `size_bytes` counts its segments too."""
-
-    class Name(models.TextChoices):
-        THUMB_320 = "thumb_320"
-        WEB_1280 = "web_1280"
-        WEB_2048 = "web_2048"
-        BLUR = "blur"
-        POSTER = "poster"
-        PREVIEW_15S = "preview_15s"
-        MP4_480 = "mp4_480"
-        MP4_720 = "mp4_720"
-        MP4_1080 = "mp4_1080"
-        HLS = "hls"
-        MP3_128 = "mp3_128"
-        WAVEFORM = "waveform"
-
-    RECOGNISABLE = (Name.THUMB_320, Name.POSTER, Name.WAVEFORM)  # of each kind the smallest picture
-
-    asset = models.ForeignKey(MediaAsset, on_delete=models.CASCADE, related_name="variants")
-    name = models.CharField(max_length=20, choices=Name.choices)
-    mime = models.CharField(max_length=100)
-    storage_key = models.CharField(max_length=200, unique=True)
-    width = models.PositiveIntegerField(null=True)
-    height = models.PositiveIntegerField(null=True)
-    duration_ms = models.PositiveBigIntegerField(null=True)
-    size_bytes = models.BigIntegerField()
-
-    class Meta:
-        ordering: ClassVar = ["asset_id", "width", "name"]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["asset", "name"], name="one_media_variant_per_name"),
-            models.CheckConstraint(
-                condition=Q(size_bytes__gt=0)
-                & (Q(width__gt=0, height__gt=0) | Q(width__isnull=True, height__isnull=True, duration_ms__gt=0)),
-                name="media_variant_is_not_empty",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name} of {self.asset_id}"
-
-
-class MediaReference(models.Model):
-    """A post needs a file. `media_id` is what the post said, be the file known here or not."""
-
-    media_id = models.UUIDField()
-    post_id = models.UUIDField()
-
-    class Meta:
-        ordering: ClassVar = ["post_id", "media_id"]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["media_id", "post_id"], name="a_post_refers_to_a_file_once"),
-        ]
-        indexes: ClassVar = [models.Index(fields=["post_id"], name="media_references_of_post")]
-
-    def __str__(self) -> str:
-        return f"{self.post_id} needs {self.media_id}"
-
-
-class PostRefState(models.Model):
-    """How much of a post's story is known; a deleted post stays as a tombstone, so a late event revives nothing."""
-
-    post_id = models.UUIDField(primary_key=True)
-    source_sequence = models.PositiveIntegerField(default=0)
-    deleted = models.BooleanField(default=False)
-
-    class Meta:
-        ordering: ClassVar = ["post_id"]
-
-    def __str__(self) -> str:
-        return f"post {self.post_id} at {self.source_sequence}"
