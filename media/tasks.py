@@ -3,6 +3,7 @@
 Every task finds its work in the database, so one that was never queued, or died, is caught up by the next round.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -29,42 +30,43 @@ HARD_LIMIT_SECONDS = 150
 CLIP_SOFT_LIMIT_SECONDS = 12 * 3600  # four hours of video; each run of ffmpeg has limits of its own, by its length
 CLIP_HARD_LIMIT_SECONDS = CLIP_SOFT_LIMIT_SECONDS + 60
 PATIENCE = timedelta(seconds=30)  # a message that is not lost is usually there by then
-EXPIRES_SECONDS = 60  # while workers are behind, a file's second message goes and its first one stays
+EXPIRES_SECONDS = 60  # later rounds ask for these turns again; without an end they would pile up behind slow workers
 
 
 @shared_task(soft_time_limit=SOFT_LIMIT_SECONDS, time_limit=HARD_LIMIT_SECONDS)
 def process_media(media_id: str) -> None:
     """One attempt at one image: each message is a turn, and the turn is that of the owner who waited longest."""
-    take_turn(MediaAsset.IMAGES)
+    take_turn(kinds=MediaAsset.IMAGES, task=process_media)
 
 
 @shared_task(soft_time_limit=CLIP_SOFT_LIMIT_SECONDS, time_limit=CLIP_HARD_LIMIT_SECONDS)
 def transcode_media(media_id: str) -> None:
     """The same for a video or a recording; it waits in a queue of its own, so that images never wait for it."""
-    take_turn(MediaAsset.CLIPS)
+    take_turn(kinds=MediaAsset.CLIPS, task=transcode_media)
 
 
-def take_turn(kinds: tuple[MediaAsset.Kind, ...]) -> None:
+TURNS: tuple[tuple[Collection[str], Any], ...] = (
+    (MediaAsset.IMAGES, process_media),
+    (MediaAsset.CLIPS, transcode_media),
+)
+
+
+def take_turn(*, kinds: Collection[str], task: Any) -> None:
     """Make one attempt, and ask for a next one, which may have waited for this one's end and lost its message."""
     if process_in_turn(kinds=kinds) is None:
         return
     media_id = media_in_turn(kinds=kinds)
     if media_id is not None:
-        task_for(kinds[0]).delay(str(media_id))
-
-
-def task_for(kind: str) -> Any:
-    """The task that processes a file of this kind."""
-    return process_media if kind == "image" else transcode_media
+        task.delay(str(media_id))
 
 
 @shared_task
 def process_uploaded() -> int:
     """Queue the files that wait: a lost message, a failed attempt whose time has come, a worker that died."""
     queued = 0
-    for kinds in (MediaAsset.IMAGES, MediaAsset.CLIPS):
+    for kinds, task in TURNS:
         for media_id in media_due_for_work(now=timezone.now() - PATIENCE, kinds=kinds, limit=BATCH):
-            task_for(kinds[0]).apply_async((str(media_id),), expires=EXPIRES_SECONDS)
+            task.apply_async((str(media_id),), expires=EXPIRES_SECONDS)
             queued += 1
     return queued
 
@@ -112,7 +114,8 @@ def verify_stored_files(after: str = str(BEFORE_ALL)) -> int:
 
 def enqueue_processing(media_id: UUID, kind: str) -> None:
     """Queue an attempt once the transaction stands."""
-    transaction.on_commit(lambda: task_for(kind).delay(str(media_id)), robust=True)
+    [task] = [task for kinds, task in TURNS if kind in kinds]
+    transaction.on_commit(lambda: task.delay(str(media_id)), robust=True)
 
 
 def enqueue_removal(media_id: UUID) -> None:

@@ -26,7 +26,7 @@ from media.products import Made
 from media.rendering import render
 from media.scanning import configured_scanner
 from media.selectors import media_in_turn
-from media.services.quotas import is_over_share, lock_work
+from media.services.turns import is_over_share, lock_work
 
 LEASE = timedelta(minutes=5)  # twice the hard time limit of an image; a clip's attempt renews it as it gets on
 BACKOFF = timedelta(seconds=30)
@@ -65,7 +65,7 @@ def begin_processing(*, media_id: UUID) -> bool:
     return bool(begun)
 
 
-def process_in_turn(*, kinds: Collection[MediaAsset.Kind]) -> MediaAsset | None:
+def process_in_turn(*, kinds: Collection[str]) -> MediaAsset | None:
     """Make one attempt at the file whose turn it is; None when no file of these kinds may be taken up.
 
     One that somebody else was quicker to take is due no more, so each look finds another.

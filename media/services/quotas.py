@@ -6,14 +6,14 @@ Deleted files and given-up uploads count too, or deleting would make room for ev
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Count, Min, Q, Sum
 
 from media import conf
 from media.exceptions import QuotaExceededError
 from media.models.assets import MediaAsset
+from media.services.owners import lock_owner
 
-UPLOADS_LOCK, WORK_LOCK = 0x7475, 0x7476  # first keys of our two-key advisory locks, so that they meet nobody else's
+UPLOADS_LOCK = 0x7475  # first key of our two-key advisory locks, so that they meet nobody else's
 A_DAY = timedelta(days=1)
 WAITING = Q(status__in=[MediaAsset.Status.PENDING_UPLOAD, MediaAsset.Status.UPLOADED]) | Q(
     next_attempt_at__isnull=False
@@ -22,24 +22,7 @@ WAITING = Q(status__in=[MediaAsset.Status.PENDING_UPLOAD, MediaAsset.Status.UPLO
 
 def lock_quota(*, owner_id: UUID) -> None:
     """Let no other upload of this owner be counted until the transaction ends."""
-    lock_owner(UPLOADS_LOCK, owner_id)
-
-
-def lock_work(*, owner_id: UUID) -> None:
-    """Let no other file of this owner be taken up until the transaction ends."""
-    lock_owner(WORK_LOCK, owner_id)
-
-
-def lock_owner(space: int, owner_id: UUID) -> None:
-    """Wait for whoever counts the same of this owner."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [space, str(owner_id)])
-
-
-def is_over_share(asset: MediaAsset, now: datetime) -> bool:
-    """Whether its owner has as many files at work beside it as one may have; exact under `lock_work`."""
-    beside = MediaAsset.objects.at_work(now).filter(owner_id=asset.owner_id, kind__in=asset.kinds_beside)
-    return beside.count() >= conf.max_at_work()
+    lock_owner(space=UPLOADS_LOCK, owner_id=owner_id)
 
 
 def refuse_over_quota(*, owner_id: UUID, size_bytes: int, now: datetime) -> None:
