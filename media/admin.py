@@ -20,6 +20,7 @@ from media.conf import LOCKED_DOWN
 from media.models.assets import MediaAsset
 from media.models.references import MediaReference, PostRefState
 from media.models.variants import MediaVariant
+from media.models.verifications import StoreVerification
 from media.selectors import picture_to_deliver
 from media.services.processing import retry_failed
 from media.services.removal import remove_by_policy
@@ -185,3 +186,10 @@ class PostRefStateAdmin(ReadOnlyAdmin):
     list_display = ["post_id", "source_sequence", "deleted"]
     list_filter = ["deleted"]
     search_ids: ClassVar[list[str]] = ["post_id"]
+
+
+@admin.register(StoreVerification)
+class StoreVerificationAdmin(ReadOnlyAdmin):
+    """When every file had been held against the store."""
+
+    list_display = ["ended_at"]

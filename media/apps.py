@@ -2,7 +2,7 @@ from importlib import import_module
 
 from django.apps import AppConfig
 
-MODEL_MODULES = ("references", "assets", "variants")
+MODEL_MODULES = ("references", "assets", "variants", "verifications")
 
 
 class MediaConfig(AppConfig):

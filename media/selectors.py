@@ -2,15 +2,29 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import TypedDict
 from uuid import UUID
 
-from django.db.models import Count, Min, OuterRef, Subquery
+from django.db.models import Count, Max, Min, OuterRef, Subquery
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from media import conf
 from media.models.assets import MediaAsset, MediaAssetQuerySet
 from media.models.variants import MediaVariant
+from media.models.verifications import StoreVerification
+
+
+class MediaFigures(TypedDict):
+    """Counts of files and ages in seconds."""
+
+    due: int
+    due_oldest_age_seconds: float
+    at_work: int
+    lost: int
+    lost_oldest_age_seconds: float
+    last_look_at: datetime | None
+    unverified_seconds: float
 
 
 def media_of(owner_id: UUID) -> MediaAssetQuerySet:
@@ -53,17 +67,25 @@ def media_in_turn(*, kinds: Collection[str]) -> UUID | None:
     return in_turn.values_list("pk", flat=True).first()
 
 
-def media_figures(*, now: datetime) -> dict[str, int | float]:
-    """What operators watch: files due for the workers and at work, and files that lack bytes, with the longest ages."""
+def media_figures(*, now: datetime) -> MediaFigures:
+    """What operators watch: files due for the workers and at work, and files that lack bytes, with the longest ages.
+
+    What is lost is as of the last whole look; `unverified_seconds` count from its end, or from the first file if no
+    look has ended.
+    """
     due = MediaAsset.objects.due(now).aggregate(files=Count("pk"), first=Min("next_attempt_at"))
     marked = MediaAsset.objects.brought().filter(files_missing_since__isnull=False)
     lost = marked.aggregate(files=Count("pk"), first=Min("files_missing_since"))
+    last_look = StoreVerification.objects.aggregate(at=Max("ended_at"))["at"]
+    verified = last_look or MediaAsset.objects.brought().aggregate(at=Min("created_at"))["at"] or now
     return {
         "due": due["files"],
         "due_oldest_age_seconds": (now - (due["first"] or now)).total_seconds(),
         "at_work": MediaAsset.objects.at_work(now).count(),
         "lost": lost["files"],
         "lost_oldest_age_seconds": (now - (lost["first"] or now)).total_seconds(),
+        "last_look_at": last_look,
+        "unverified_seconds": (now - verified).total_seconds(),
     }
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from media import storage
 from media.models.assets import MediaAsset
 from media.models.variants import MediaVariant
+from media.models.verifications import StoreVerification
 from media.services.removal import STRAY_AGE
 
 BATCH = 500
@@ -43,9 +44,11 @@ class Report:
 
 
 def verify_next(*, after: UUID) -> Report:
-    """Look at the next files that were brought, in the order of their ids."""
+    """Look at the next files that were brought, in the order of their ids; with none left the whole look has ended."""
     brought = MediaAsset.objects.brought().filter(pk__gt=after).order_by("pk")
     ids = list(brought.values_list("pk", flat=True)[:BATCH])
+    if not ids:
+        StoreVerification.objects.create(ended_at=timezone.now())
     findings = [finding for media_id in ids if (finding := verify_files(media_id=media_id)) is not None]
     return Report(
         files=len(ids),

@@ -33,6 +33,7 @@ from eventbus.models import (
     Replay,
 )
 from eventbus.testing import deliver
+from media.services.verification import verify_all
 from payments.gateways.sandbox import SandboxGateway
 from payments.models.refunds import Refund
 from payments.models.sandbox import SandboxDispute
@@ -163,6 +164,7 @@ def journaled_event(**fields):
 def make_media():
     asset = media.processed(owner_id=uuid7())
     deliver(media.post_created(uuid7(), [asset]), to="media")
+    verify_all()
 
 
 def make_payments():
