@@ -126,9 +126,9 @@ class LockedPostSerializer(serializers.Serializer[Post]):
     content_type = serializers.ChoiceField(choices=Post.ContentType.choices)
     visibility = serializers.ChoiceField(choices=Post.Visibility.choices)
     price = MoneyField(source="*", amount="price_amount", currency="price_currency", allow_null=True)
-    tiers = serializers.SerializerMethodField()
+    tiers = TierSerializer(many=True)
     media_kinds = serializers.SerializerMethodField()
-    previews = serializers.SerializerMethodField()
+    previews = MediaSerializer(many=True)
     like_count = serializers.IntegerField()
     comment_count = serializers.IntegerField()
     published_at = serializers.DateTimeField(allow_null=True)
@@ -141,29 +141,18 @@ class LockedPostSerializer(serializers.Serializer[Post]):
         """The title, unless the creator keeps it for readers."""
         return post.title if post.title_is_public else None
 
-    @extend_schema_field(TierSerializer(many=True))
-    def get_tiers(self, post: Post) -> list[dict[str, Any]]:
-        """The tiers that open it."""
-        return [dict(TierSerializer(row.tier).data) for row in post.post_tiers.all()]
-
     @extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
     def get_media_kinds(self, post: Post) -> dict[str, int]:
         """How many files of each kind it has."""
-        kinds = [row.media.kind for row in post.post_media.all()]
+        kinds = [media.kind for media in post.media]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
-
-    @extend_schema_field(MediaSerializer(many=True))
-    def get_previews(self, post: Post) -> list[dict[str, Any]]:
-        """The files that its creator shows to everyone."""
-        rows = [row.media for row in post.post_media.all() if row.is_preview and row.media.is_ready]
-        return [dict(MediaSerializer(media).data) for media in rows]
 
 
 class FullPostSerializer(LockedPostSerializer):
     """What a reader with access sees."""
 
     body = serializers.CharField()
-    media = serializers.SerializerMethodField()
+    media = MediaSerializer(many=True)
     comments_enabled = serializers.BooleanField()
     liked = serializers.SerializerMethodField()
     status = serializers.ChoiceField(choices=Post.Status.choices)
@@ -175,11 +164,6 @@ class FullPostSerializer(LockedPostSerializer):
     def get_title(self, post: Post) -> str | None:
         """The title."""
         return post.title
-
-    @extend_schema_field(MediaSerializer(many=True))
-    def get_media(self, post: Post) -> list[dict[str, Any]]:
-        """The files in the order shown."""
-        return [dict(MediaSerializer(row.media).data) for row in post.post_media.all()]
 
     def get_liked(self, post: Post) -> bool:
         """Whether the viewer likes it."""
@@ -218,11 +202,6 @@ class HiddenPostSerializer(LockedPostSerializer):
         """The title, by which its creator knows it."""
         return post.title
 
-    @extend_schema_field(MediaSerializer(many=True))
-    def get_previews(self, post: Post) -> list[dict[str, Any]]:
-        """None: what everyone could see is hidden too."""
-        return []
-
 
 def post_shapes(*, many: bool = False) -> PolymorphicProxySerializer:
     """The shapes of a post, for the API's description."""
@@ -258,7 +237,9 @@ def render_posts(posts: Sequence[Post], viewer: Viewer, now: datetime) -> list[d
             return OwnPostSerializer if post.pk in readable else HiddenPostSerializer
         return FullPostSerializer if post.pk in readable else LockedPostSerializer
 
-    return [dict(shape(post)(post, context=context).data) for post in posts]
+    # One of each shape for the whole page: a serializer copies all its fields before it renders anything.
+    shapes = {kind: kind(context=context) for kind in {shape(post) for post in posts}}
+    return [shapes[shape(post)].to_representation(post) for post in posts]
 
 
 class NewReportSerializer(ClosedSerializer):
@@ -337,7 +318,8 @@ class CommentSerializer(serializers.Serializer[Comment]):
 def render_comments(comments: Sequence[Comment]) -> list[dict[str, Any]]:
     """The comments with their authors' names, read in one query."""
     names = display_names(comment.author_id for comment in comments)
-    return [dict(CommentSerializer(comment, context={"names": names}).data) for comment in comments]
+    serializer = CommentSerializer(context={"names": names})
+    return [serializer.to_representation(comment) for comment in comments]
 
 
 class MediaUrlQuerySerializer(serializers.Serializer[Any]):

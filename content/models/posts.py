@@ -271,6 +271,23 @@ class Post(models.Model):
         return self.title or str(self.pk)
 
     @property
+    def tiers(self) -> list[TierRef]:
+        """The tiers that open it."""
+        return [row.tier for row in self.post_tiers.all()]
+
+    @property
+    def media(self) -> list[MediaRef]:
+        """Its files in the order shown."""
+        return [row.media for row in self.post_media.all()]
+
+    @property
+    def previews(self) -> list[MediaRef]:
+        """The files that its creator shows to everyone: none while moderators hide the post."""
+        if self.moderation == Post.Moderation.HIDDEN:
+            return []
+        return [row.media for row in self.post_media.all() if row.is_preview and row.media.is_ready]
+
+    @property
     def allowed_tier_ids(self) -> list[UUID]:
         """The tiers that open it, sorted."""
         return sorted(row.tier_id for row in self.post_tiers.all())
