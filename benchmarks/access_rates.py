@@ -130,9 +130,11 @@ def main() -> None:
     from django.core.management import call_command
 
     from benchmarks.access_rows import fill
+    from config.serving import prepare_to_serve
 
     call_command("migrate", verbosity=0)
     readers = fill(posts=posts)
+    prepare_to_serve()  # as a web process does
     found = {}
     for name, ask in questions().items():
         print(f"\n{name}", file=sys.stderr, flush=True)
