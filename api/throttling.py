@@ -1,4 +1,4 @@
-"""Rates by scope, several to a scope, counted in the shared cache."""
+"""Rates by scope, several to a scope, counted for all processes together."""
 
 import hashlib
 import re
@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
+
+from api.counting import counters
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 RATE = re.compile(r"(\d+)/(second|minute|hour|day)")
@@ -57,10 +58,9 @@ class ScopedThrottle(BaseThrottle):
             window = int(now // rate.seconds)
             key = f"throttle:{scope}:{rate.seconds}:{window}:{digest}"
             if self.retry_after is None:
-                cache.add(key, 0, timeout=rate.seconds * 2)
-                full = cache.incr(key) > rate.requests
+                full = counters.add(key, seconds=rate.seconds * 2) > rate.requests
             else:
-                full = cache.get(key, 0) >= rate.requests
+                full = counters.read(key) >= rate.requests
             if full:
                 self.retry_after = (window + 1) * rate.seconds - now
         return self.retry_after is None

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from celery import shared_task
-from django.db import transaction
 from django.utils import timezone
 
+from api.background import after_commit
 from media.models.assets import MediaAsset
 from media.selectors import (
     media_due_for_collection,
@@ -115,14 +115,14 @@ def verify_stored_files(after: str = str(BEFORE_ALL)) -> int:
 def enqueue_processing(media_id: UUID, kind: str) -> None:
     """Queue an attempt once the transaction stands."""
     [task] = [task for kinds, task in TURNS if kind in kinds]
-    transaction.on_commit(lambda: task.delay(str(media_id)), robust=True)
+    after_commit(lambda: task.delay(str(media_id)))
 
 
 def enqueue_removal(media_id: UUID) -> None:
     """Queue the removal of a deleted file's bytes once the transaction stands."""
-    transaction.on_commit(lambda: remove_deleted_files.delay(str(media_id)), robust=True)
+    after_commit(lambda: remove_deleted_files.delay(str(media_id)))
 
 
 def enqueue_collection() -> None:
     """Queue a round of the collector once the transaction stands."""
-    transaction.on_commit(collect_garbage.delay, robust=True)
+    after_commit(collect_garbage.delay)

@@ -7,7 +7,7 @@ TRIBUTARY_TRUST_FORWARDED_PROTO, or the redirect to HTTPS would never end.
 from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.base import *  # noqa: F403 - settings modules extend one another by star import
-from config.settings.base import CELERY_BROKER_URL, SECRET_KEY, env
+from config.settings.base import CACHES, CELERY_BROKER_URL, SECRET_KEY, env
 
 env.require(
     "SECRET_KEY",
@@ -27,7 +27,11 @@ DEBUG = False
 REDIS_URL = env.str("REDIS_URL", default=CELERY_BROKER_URL if CELERY_BROKER_URL.startswith("redis") else "")
 if not REDIS_URL:
     raise ImproperlyConfigured("Set REDIS_URL: rates are counted there, and CELERY_BROKER_URL is not a Redis")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES["default"] = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": REDIS_URL,
+    "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+}
 
 SECURE_SSL_REDIRECT = env.bool("TRIBUTARY_HTTPS_REDIRECT", default=True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # load balancers ask these inside the network, without TLS

@@ -27,6 +27,7 @@ from django.db import transaction
 from django.db.models import Sum
 from uuid_utils.compat import uuid7
 
+from api.background import after_commit
 from payments.gateways.base import (
     CHARGE_DISPUTED,
     AboutDispute,
@@ -203,7 +204,7 @@ class SandboxGateway:
         body = json.dumps(event)
         signature = signed(body.encode(), secret=self.webhook_secrets[0], at=int(time.time()))
         deliver = celery.signature(DELIVERY, args=(body, signature))
-        transaction.on_commit(deliver.delay, robust=True)
+        after_commit(deliver.delay)
 
     def read_webhook(self, raw: bytes, headers: Mapping[str, str]) -> WebhookNotice:
         """The event of a signed body."""

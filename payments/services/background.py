@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from celery import signature
-from django.db import transaction
+
+from api.background import after_commit
 
 CHARGE = "payments.tasks.charge_order"
 CONFIRM = "payments.tasks.confirm_order"
@@ -16,4 +17,4 @@ REFUND_DUE = "payments.tasks.refund_due"
 def soon(task: str, *row_ids: UUID) -> None:
     """Run a task for a row once this transaction is committed; if that call is lost, a sweeper finds the row."""
     arguments = tuple(str(row_id) for row_id in row_ids)
-    transaction.on_commit(lambda: signature(task, args=arguments).delay(), robust=True)
+    after_commit(lambda: signature(task, args=arguments).delay())

@@ -1,7 +1,7 @@
 """A client for the probe views, somebody to act, and clean counters."""
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from rest_framework.test import APIClient
 
 from tests.accounts.factories import make_user
@@ -9,9 +9,14 @@ from tests.accounts.factories import make_user
 
 @pytest.fixture(autouse=True)
 def _fresh_counters():
-    cache.clear()
+    clear_counters()
     yield
-    cache.clear()
+    clear_counters()
+
+
+def clear_counters():
+    for cache in caches.all():
+        cache.clear()
 
 
 @pytest.fixture
