@@ -39,6 +39,10 @@ class RefundQuerySet(models.QuerySet["Refund"]):
         """Refunds that wait until the bank has decided, oldest first."""
         return self.filter(status="waiting").order_by("created_at", "id")
 
+    def void(self) -> Self:
+        """Refunds that the system owed and that other refunds left nothing for, oldest first."""
+        return self.filter(status="void").order_by("created_at", "id")
+
     def reserved(self) -> int:
         """The sum that is promised and not yet given."""
         total: dict[str, Any] = self.filter(status="pending").aggregate(total=models.Sum("amount"))
@@ -53,6 +57,7 @@ class Refund(models.Model):
         PENDING = "pending", "on its way"
         SUCCEEDED = "succeeded", "given back"
         FAILED = "failed", "refused by the gateway, or sent back by the payer's bank"
+        VOID = "void", "nothing was left to give back"
 
     class Reason(models.TextChoices):
         REQUESTED_BY_CUSTOMER = "requested_by_customer", "the customer asked"
@@ -114,7 +119,7 @@ class Refund(models.Model):
                 condition=Q(source="system"),
                 name="the_system_refunds_a_reason_once",
             ),
-            known("status", ["waiting", "pending", "succeeded", "failed"], "refund_status_is_known"),
+            known("status", ["waiting", "pending", "succeeded", "failed", "void"], "refund_status_is_known"),
             known(
                 "reason",
                 [

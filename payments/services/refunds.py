@@ -79,6 +79,7 @@ def refund_payment(
         reason=reason,
         revoke_access=amount == remaining if revoke_access is None else revoke_access,
         source=source,
+        status=status_of_new(order),
         requested_by=requested_by,
     )
 
@@ -101,14 +102,23 @@ def refund_on_request(*, payment_id: UUID, amount: int | None, reason: str) -> N
 
 
 def give_back_rest(order: PaymentOrder, *, reason: str, revoke_access: bool, at_most: int | None = None) -> None:
-    """Give back what is left of a locked order, once for one reason; nothing left is nothing to do.
+    """Give back what is left of a locked order, once for one reason.
 
-    While it is disputed the bank decides, and the gateway would refuse: the refund waits for that.
+    While it is disputed the bank decides, and the gateway would refuse: the refund waits for that. Where nothing is
+    left it is written down as void: heard again it is no other wish, and it counts if another refund comes to nothing.
     """
     remaining = remaining_of(order) + order.disputes.held().total
-    amount = remaining if at_most is None else min(at_most, remaining)
-    if amount > 0:
-        promise(order, amount=amount, reason=reason, revoke_access=revoke_access, source=Refund.Source.SYSTEM)
+    wanted = order.amount if at_most is None else at_most
+    if wanted <= 0:
+        return
+    promise(
+        order,
+        amount=min(wanted, remaining) or wanted,
+        reason=reason,
+        revoke_access=revoke_access,
+        source=Refund.Source.SYSTEM,
+        status=status_of_new(order) if remaining else Refund.Status.VOID,
+    )
 
 
 def give_back_all(orders: Iterable[PaymentOrder], *, reason: str) -> None:
@@ -123,14 +133,14 @@ def give_back_all(orders: Iterable[PaymentOrder], *, reason: str) -> None:
     refunds = [
         Refund(
             order=order,
-            amount=left,
+            amount=left or order.amount,
             reason=reason,
             source=Refund.Source.SYSTEM,
             revoke_access=True,
-            status=status_of_new(order),
+            status=status_of_new(order) if left else Refund.Status.VOID,
         )
         for order in by_id.values()
-        if (left := order.amount - order.refunded_amount - reserved.get(order.id, 0)) > 0
+        for left in [order.amount - order.refunded_amount - reserved.get(order.id, 0)]
     ]
     Refund.objects.bulk_create(refunds, ignore_conflicts=True)
     soon(REFUND_DUE)
@@ -143,6 +153,7 @@ def promise(
     reason: str,
     revoke_access: bool,
     source: str,
+    status: Refund.Status,
     requested_by: UUID | None = None,
 ) -> Refund:
     """Reserve the amount under the order's lock and send it after the commit; the system promises a reason once."""
@@ -153,7 +164,7 @@ def promise(
         revoke_access=revoke_access,
         source=source,
         requested_by=requested_by,
-        status=status_of_new(order),
+        status=status,
     )
     Refund.objects.bulk_create([refund], ignore_conflicts=source == Refund.Source.SYSTEM)
     soon(REFUND, refund.id)
@@ -177,6 +188,16 @@ def go_on_with_refunds(order: PaymentOrder) -> None:
         else:
             refund.status, refund.refusal, refund.finished_at = Refund.Status.FAILED, "disputed", timezone.now()
         refund.save(update_fields=["status", "amount", "refusal", "finished_at"])
+
+
+def revive_void_refunds(order: PaymentOrder) -> None:
+    """Now that a refund of this locked order came to nothing, give what the system owed beside it."""
+    for refund in order.refunds.void():
+        left = remaining_of(order)
+        if left:
+            refund.status, refund.amount = status_of_new(order), min(refund.amount, left)
+            refund.save(update_fields=["status", "amount"])
+            soon(REFUND, refund.id)
 
 
 def send_refund(*, refund_id: UUID) -> None:
@@ -211,6 +232,8 @@ def record_refund(*, refund_id: UUID, answer: RefundAnswer) -> Refund:
             fail(refund, code=answer.code)
         case RefundFailed() if refund.status == Refund.Status.SUCCEEDED:
             take_refund_back(order, refund, answer)
+    if refund.status == Refund.Status.FAILED:
+        revive_void_refunds(order)
     return refund
 
 
