@@ -15,7 +15,8 @@ DomainError
 ├── UploadExpiredError     410  the announced file was not brought in time, or given up
 ├── UploadRefusedError     403  the fields of the form are not those that were issued
 ├── MediaInUseError        409  a post still needs the file
-└── MediaNotReadyError     409  nothing of the file can be shown (yet)
+├── MediaNotReadyError     409  nothing of the file can be shown (yet)
+└── RangeNotSatisfiableError  416  the range lies beyond the end of the file
 
 Inside a worker:
 
@@ -144,6 +145,14 @@ class MediaNotReadyError(DomainError):
 
     code = "media_not_ready"
     title = "This file is not ready to be shown"
+
+
+class RangeNotSatisfiableError(DomainError):
+    """The request asks for a range of bytes of which the file has none."""
+
+    code = "range_not_satisfiable"
+    status = 416
+    title = "The file has no such range"
 
 
 class UnfitMediaError(Exception):

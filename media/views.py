@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import IO, Any
 from uuid import UUID
 
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -25,8 +32,9 @@ from api.refusals import refuses
 from api.signed_urls import SignatureExpiredError, SignatureInvalidError, sign, signed_address, verify
 from media import conf, storage
 from media import exceptions as rules
-from media.delivery import file_to_deliver, with_addresses
+from media.delivery import Delivered, file_to_deliver, with_addresses
 from media.models.assets import MediaAsset, MediaAssetQuerySet
+from media.ranges import FilePart, asked_range, size_of
 from media.selectors import announced_bytes, media_of, variant_to_deliver
 from media.serializers import (
     AnnouncedOutput,
@@ -47,6 +55,7 @@ from media.services.uploads import record_upload, stored_file
 from media.tasks import enqueue_removal
 from media.uploads import HashingUploadHandler
 
+SHORTEST_LIFETIME = timedelta(seconds=1)  # a bucket counts in whole seconds and signs no address for none
 SIGNED = [
     OpenApiParameter(name, OpenApiTypes.STR, required=True, description="As it stands in the signed address.")
     for name in ("viewer", "expires", "signature")
@@ -263,16 +272,40 @@ class MediaUrlView(APIView):
         return Response(SignedUrlOutput(signed).data, headers={"Cache-Control": "private, no-store"})
 
 
+def whole_or_part(request: Request, stream: IO[bytes], found: Delivered) -> HttpResponseBase:
+    """The file, or the range of it that is asked for; players seek by ranges, and some play by nothing else."""
+    size = size_of(stream)
+    headers = {**found.headers, "Accept-Ranges": "bytes"}
+    try:
+        part = asked_range(request, size=size)
+    except rules.RangeNotSatisfiableError:
+        stream.close()
+        raise
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    file = FilePart(stream, part or range(size))
+    headers["Content-Length"] = str(len(file.part))
+    code = status.HTTP_200_OK if part is None else status.HTTP_206_PARTIAL_CONTENT
+    return StreamingHttpResponse(file, status=code, content_type=found.mime, headers=headers)
+
+
 class MediaFileView(APIView):
     """The bytes of a variant for whoever holds a signed address; originals have none."""
 
     authentication_classes = []  # the signature is the permission, and an <img> sends no token
     permission_classes = [Anyone]
 
-    @extend_schema(parameters=SIGNED, responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}, auth=[])
-    @refuses(SignatureInvalidError, SignatureExpiredError)
+    @extend_schema(
+        parameters=SIGNED,
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (206, "application/octet-stream"): OpenApiTypes.BINARY,
+        },
+        auth=[],
+    )
+    @refuses(SignatureInvalidError, SignatureExpiredError, rules.RangeNotSatisfiableError)
     def get(self, request: Request, media_id: UUID, variant: str) -> HttpResponseBase:
-        """Deliver one variant, or send its reader on to the bucket for as long as this address works."""
+        """Deliver one variant or a range of it, or send its reader on to the bucket while this address works."""
         asked = {name: request.query_params.get(name, "") for name in ("viewer", "expires")}
         signature = request.query_params.get("signature", "")
         verify(media_id=media_id, variant=variant, **asked, signature=signature)
@@ -281,7 +314,7 @@ class MediaFileView(APIView):
             raise Http404
         bucket = storage.bucket()
         if bucket is not None and not found.is_playlist:
-            left = datetime.fromtimestamp(int(asked["expires"]), UTC) - timezone.now()
+            left = max(datetime.fromtimestamp(int(asked["expires"]), UTC) - timezone.now(), SHORTEST_LIFETIME)
             address = bucket.address_of(found.storage_key, mime=found.mime, headers=found.headers, ttl=left)
             return HttpResponseRedirect(address, headers=found.headers)
         try:
@@ -289,10 +322,7 @@ class MediaFileView(APIView):
         except FileNotFoundError as error:  # deleted between the two lines above
             raise Http404 from error
         if not found.is_playlist:
-            response = FileResponse(stream, content_type=found.mime)
-            for name, value in found.headers.items():  # later, or the file's own name takes the place of ours
-                response[name] = value
-            return response
+            return whole_or_part(request, stream, found)
         with stream:
             text = stream.read().decode()
         addressed = with_addresses(text, lambda part: signed_address(media_id=media_id, variant=part, **asked))

@@ -1,6 +1,7 @@
 """Signed addresses open one variant, for a short time, and nothing else."""
 
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.utils import timezone
@@ -12,6 +13,7 @@ from media import storage
 from media.models.assets import MediaAsset
 from media.services.removal import delete_media
 from tests.media.factories import processed
+from tests.media.test_direct_uploads import stored
 
 pytestmark = pytest.mark.django_db
 
@@ -131,3 +133,87 @@ def test_the_store_is_served_under_no_other_address(client, creator):
     for prefix in ("/media/", "/static/", "/var/media/", "/"):
         assert client.get(prefix + asset.variant_key("web_1280")).status_code == 404
         assert client.get(prefix + asset.storage_key).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("bytes=0-0", slice(0, 1)),
+        ("bytes=10-19", slice(10, 20)),
+        ("bytes=10-", slice(10, None)),
+        ("bytes=10-9999999999999999999", slice(10, None)),
+        ("bytes=-5", slice(-5, None)),
+        ("bytes=-9999999999999999999", slice(0, None)),
+        ("Bytes=3-4", slice(3, 5)),
+    ],
+)
+def test_a_player_gets_the_range_that_it_asks_for(asked, expected):
+    asset = processed()
+    whole = stored(asset.variant_key("web_1280"))
+    span = range(len(whole))[expected]
+
+    response = APIClient().get(address(asset), headers={"range": asked})
+
+    assert response.status_code == 206
+    assert b"".join(response.streaming_content) == whole[expected]
+    assert response["Content-Range"] == f"bytes {span[0]}-{span[-1]}/{len(whole)}"
+    assert response["Content-Length"] == str(len(span))
+    assert response["Accept-Ranges"] == "bytes"
+    assert response["Cache-Control"] == "private, no-store"
+    assert response["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"range": "bytes=0-1,3-4"},
+        {"range": ",".join(["bytes=0-"] + ["0-"] * 500)},
+        {"range": "bytes=5-2"},
+        {"range": "bytes=-"},
+        {"range": "bytes=1-٣"},
+        {"range": "bytes=" + "9" * 5000 + "-"},
+        {"range": "lines=1-2"},
+        {"range": "bytes=0-1", "if-range": '"an answer of somebody else"'},
+    ],
+)
+def test_what_is_not_one_range_is_answered_with_the_whole(headers):
+    asset = processed()
+
+    response = APIClient().get(address(asset), headers=headers)
+
+    assert response.status_code == 200
+    assert b"".join(response.streaming_content) == stored(asset.variant_key("web_1280"))
+    assert "Content-Range" not in response
+
+
+@pytest.mark.parametrize("asked", ["bytes=1000000-", "bytes=1000000-2000000", "bytes=-0"])
+def test_a_range_beyond_the_end_is_refused(asked):
+    response = APIClient().get(address(processed()), headers={"range": asked})
+
+    refused(response, 416)
+    assert response.json()["code"] == "range_not_satisfiable"
+
+
+def test_a_head_tells_of_the_whole_file():
+    asset = processed()
+
+    response = APIClient().head(address(asset), headers={"range": "bytes=0-1"})
+
+    assert response.status_code == 200
+    assert response["Content-Length"] == str(len(stored(asset.variant_key("web_1280"))))
+    assert response["Accept-Ranges"] == "bytes"
+    response.close()
+
+
+def test_a_bucket_is_never_asked_for_an_address_of_no_time(store, time_machine):
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+    asset = processed()
+    url = address(asset, ttl=timedelta(seconds=300))
+    time_machine.shift(timedelta(seconds=299.5))
+
+    response = APIClient().get(url)
+
+    if store == "s3":
+        assert parse_qs(urlsplit(response["Location"]).query)["X-Amz-Expires"] == ["1"]
+    else:
+        assert b"".join(response.streaming_content) == stored(asset.variant_key("web_1280"))
