@@ -89,6 +89,7 @@ def make_recording(source: Path, container: Container, measured: Measured, *, fo
         on_line=telling(report, seconds),
     )
     width, height = WAVEFORM_SIZE
+    report(ENCODED)
     drawing = f"[0:a:0]aformat=channel_layouts=mono,showwavespic=s={width}x{height}:colors=gray[wave]"
     as_webp = ["-frames:v", "1", "-c:v", "libwebp", "-lossless", "1", "-f", "webp"]
     ffmpeg.run(
@@ -113,10 +114,11 @@ def make_video(source: Path, container: Container, measured: Measured, *, folder
     sizes = ladder(width, height)
     encode_ladder(source, container, sizes, seconds=measured.duration_ms / 1000, folder=folder, report=report)
     clips = tuple(clip(name, folder) for name in (Name.PREVIEW_15S, *sizes))
+    report(ENCODED)
     products = (
         poster(source, container, fitted(width, height, POSTER_SIDE), pictures.seconds, folder=folder),
         *clips,
-        hls(clips[1:], folder=folder),
+        hls(clips[1:], folder=folder, report=report),
     )
     return Made(container.mime(Kind.VIDEO), width, height, measured.duration_ms, products)
 
@@ -212,11 +214,12 @@ def poster(source: Path, container: Container, size: tuple[int, int], seconds: f
     return Product(Name.POSTER, "image/webp", width, height, None, {Name.POSTER: target})
 
 
-def hls(clips: tuple[Product, ...], *, folder: Path) -> Product:
+def hls(clips: tuple[Product, ...], *, folder: Path, report: Report) -> Product:
     """The ladder in segments, copied from its MP4s: a playlist of playlists, which name segments beside them."""
     files: dict[str, bytes | Path] = {}
     lines = ["#EXTM3U", "#EXT-X-VERSION:3"]
     for rung in clips:
+        report(ENCODED)
         stem = rung.name.replace("mp4_", "hls_")
         playlist = f"{stem}.m3u8"
         assert rung.duration_ms is not None

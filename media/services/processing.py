@@ -1,5 +1,6 @@
 """A file is made fit to be shown: claimed under lock, worked on without one, recorded under lock."""
 
+import io
 import logging
 import time
 from collections.abc import Collection
@@ -28,7 +29,7 @@ from media.scanning import configured_scanner
 from media.selectors import media_in_turn
 from media.services.turns import is_over_share, lock_work
 
-LEASE = timedelta(minutes=5)  # twice the hard time limit of an image; a clip's attempt renews it as it gets on
+LEASE = timedelta(minutes=5)  # twice the hard time limit of an image; an attempt renews it as it gets on
 BACKOFF = timedelta(seconds=30)
 REPORT_SECONDS = 5.0
 CHUNK = 1 << 20
@@ -139,22 +140,23 @@ def attempt(asset: MediaAsset) -> Outcome:
 
 def make_and_store(asset: MediaAsset, folder: Path) -> Outcome:
     """Fetch a file, have it scanned, make its variants and store them; raises what `attempt` answers for."""
-    source = fetch(asset, folder)
-    with source.open("rb") as stream:
+    report = Reporter(asset)
+    source = fetch(asset, folder, report=report)
+    with ReportedFile(source, report) as stream:
         verdict = configured_scanner().scan(stream)
     if verdict in UNCLEAN:
         return Outcome(Status.REJECTED, UNCLEAN[verdict], verdict=verdict)
     if asset.kind == MediaAsset.Kind.IMAGE:
         made = Made.of_image(render(source.read_bytes()))
     else:
-        made = make_clips(source, asset.kind, folder=folder, report=Reporter(asset))
+        made = make_clips(source, asset.kind, folder=folder, report=report)
     for product in made.products:
         for name, content in product.files.items():
-            store_file(asset.variant_key(name), content)
+            store_file(asset.variant_key(name), content, report=report)
     return Outcome(Status.READY, made=made, verdict=verdict)
 
 
-def fetch(asset: MediaAsset, folder: Path) -> Path:
+def fetch(asset: MediaAsset, folder: Path, *, report: "Reporter") -> Path:
     """A copy of the original that nobody can write to; raises UnfitMediaError for one that is larger than it may be."""
     source = folder / "source"
     most = conf.max_bytes(asset.kind)
@@ -163,16 +165,18 @@ def fetch(asset: MediaAsset, folder: Path) -> Path:
             if copy.tell() + len(chunk) > most:
                 raise UnfitMediaError(Failure.TOO_LARGE, f"more than {most} bytes")
             copy.write(chunk)
+            report.still_at_work()
     source.chmod(0o400)
     return source
 
 
-def store_file(key: str, content: bytes | Path) -> None:
+def store_file(key: str, content: bytes | Path, *, report: "Reporter") -> None:
     """Keep one file of a variant."""
+    report.still_at_work()
     if isinstance(content, bytes):
         storage.store(key, content)
         return
-    with content.open("rb") as stream:
+    with ReportedFile(content, report) as stream:
         storage.store(key, File(stream))
 
 
@@ -181,15 +185,34 @@ class Reporter:
 
     def __init__(self, asset: MediaAsset) -> None:
         self._media_id, self._attempt_number = asset.pk, asset.attempts
-        self._last = float("-inf")
+        self._percent, self._last = 0, time.monotonic()  # as the claim wrote it down
 
     def __call__(self, percent: int) -> None:
-        """So much of a hundred is done; raises OvertakenError when the attempt is nobody's any more."""
-        if time.monotonic() - self._last < REPORT_SECONDS:
+        """So much of a hundred is done, never less than before; raises OvertakenError when nobody waits for it."""
+        is_first = not self._percent and percent > 0
+        self._percent = max(self._percent, percent)
+        if not is_first and time.monotonic() - self._last < REPORT_SECONDS:
             return
         self._last = time.monotonic()
-        if not report_progress(media_id=self._media_id, attempt_number=self._attempt_number, percent=percent):
+        if not report_progress(media_id=self._media_id, attempt_number=self._attempt_number, percent=self._percent):
             raise OvertakenError
+
+    def still_at_work(self) -> None:
+        """Something is done that counts for no percent, as fetching, scanning and storing do."""
+        self(self._percent)
+
+
+class ReportedFile(io.BufferedReader):
+    """A file whose every reading says that the attempt is still at work."""
+
+    def __init__(self, path: Path, report: Reporter) -> None:
+        super().__init__(io.FileIO(path))
+        self._report = report
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes."""
+        self._report.still_at_work()
+        return super().read(size)
 
 
 def report_progress(*, media_id: UUID, attempt_number: int, percent: int) -> bool:
@@ -204,7 +227,7 @@ def record_outcome(*, media_id: UUID, attempt_number: int, outcome: Outcome, pro
     """Write down how an attempt ended, unless the file was deleted or given to somebody else meanwhile."""
     asset = MediaAsset.objects.select_for_update().get(pk=media_id)
     if asset.is_deleted:
-        transaction.on_commit(lambda: storage.remove_folder(asset.folder))
+        transaction.on_commit(lambda: storage.remove_folder(asset.folder), robust=True)
         return None
     if asset.status != Status.PROCESSING or asset.attempts != attempt_number:
         logger.warning("attempt %s at media %s ended after its lease", attempt_number, media_id)
@@ -233,7 +256,7 @@ def end(asset: MediaAsset, outcome: Outcome, *, processing_ms: int) -> MediaAsse
     asset.next_attempt_at = None
     asset.sequence += 1
     if made is None:
-        transaction.on_commit(lambda: storage.remove_folder(f"{asset.folder}/variants"))
+        transaction.on_commit(lambda: storage.remove_folder(f"{asset.folder}/variants"), robust=True)
     else:
         asset.progress = 100
         asset.detected_mime, asset.duration_ms = made.detected_mime, made.duration_ms

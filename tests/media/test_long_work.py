@@ -11,11 +11,13 @@ from django.utils import timezone
 from accounts.models import User
 from config.celery import app
 from eventbus.testing import deliver, published
+from media import storage
 from media.confined import Limits
 from media.events import MediaDeleted, MediaProcessed, MediaUploaded, ProcessingFailure
 from media.exceptions import OvertakenError, TypeNotAllowedError
 from media.models.assets import MediaAsset
-from media.services.processing import LEASE, Reporter, claim_attempt
+from media.services import processing
+from media.services.processing import LEASE, Reporter, claim_attempt, work_on
 from media.services.removal import delete_media, remove_files
 from media.tasks import process_media, process_uploaded, transcode_media
 from tests.media.clip_files import made, mp3, mp4, pattern, wav
@@ -57,6 +59,69 @@ def test_progress_is_not_written_down_at_every_step(django_assert_num_queries):
     with django_assert_num_queries(1):
         for percent in range(90):
             report(percent)
+
+
+def test_progress_never_goes_back(monkeypatch):
+    monkeypatch.setattr(processing, "REPORT_SECONDS", 0)
+    asset = claim_attempt(media_id=scanning(mp4(), kind="video").pk)
+    report = Reporter(asset)
+
+    seen = []
+    for step in (lambda: report(40), lambda: report(30), report.still_at_work, lambda: report(50)):
+        step()
+        asset.refresh_from_db()
+        seen.append(asset.progress)
+
+    assert seen == [40, 40, 40, 50]
+
+
+@pytest.mark.parametrize("slow", ["fetching", "scanning", "storing"])
+def test_what_counts_for_no_percent_keeps_the_lease_too(slow, monkeypatch, time_machine):
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+    monkeypatch.setattr(processing, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(processing, "CHUNK", 1 << 10)
+    asset = claim_attempt(media_id=scanning(mp4(), kind="video").pk)
+    taken = []
+
+    def lasting(stage, work):
+        """The work as it is, but that much of it is done for most of a lease, and then somebody asks for the file."""
+
+        def late(*args, **kwargs):
+            if slow == stage and not isinstance(args[-1], bytes):  # which are the few of a playlist of playlists
+                time_machine.shift(LEASE - timedelta(seconds=1))
+                answer = work(*args, **kwargs)
+                time_machine.shift(timedelta(seconds=2))
+                taken.append(claim_attempt(media_id=asset.pk))
+                return answer
+            return work(*args, **kwargs)
+
+        return late
+
+    monkeypatch.setattr(processing, "fetch", lasting("fetching", processing.fetch))
+    monkeypatch.setattr(processing, "configured_scanner", lambda: Watchful(lasting("scanning", all_of)))
+    monkeypatch.setattr(storage, "store", lasting("storing", storage.store))
+
+    work_on(asset)
+
+    asset.refresh_from_db()
+    assert set(taken) == {None}
+    assert (asset.status, asset.attempts) == (Status.READY, 1)
+
+
+class Watchful:
+    """A scanner that reads everything and finds nothing."""
+
+    def __init__(self, read):
+        self._read = read
+
+    def scan(self, stream):
+        self._read(stream)
+        return MediaAsset.ScanVerdict.CLEAN
+
+
+def all_of(stream):
+    while stream.read(1 << 16):
+        pass
 
 
 def test_an_attempt_whose_lease_went_to_another_stops(time_machine):
