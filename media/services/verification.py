@@ -78,7 +78,7 @@ def verify_files(*, media_id: UUID) -> Finding | None:
     if asset is None:
         return None
     stored = storage.keys_in(asset.folder)
-    missing = tuple(sorted(named_keys(asset) - stored))
+    missing = tuple(sorted((named_keys(asset) | played_keys(asset)) - stored))
     now = timezone.now()
     unchanged = MediaAsset.objects.filter(pk=media_id, status=asset.status, updated_at=asset.updated_at)
     if not unchanged.update(files_missing_since=(asset.files_missing_since or now) if missing else None):
@@ -97,6 +97,25 @@ def verify_files(*, media_id: UUID) -> Finding | None:
 def named_keys(asset: MediaAsset) -> set[str]:
     """What must be in the store."""
     return {asset.storage_key, *(variant.storage_key for variant in asset.variants.all())}
+
+
+def played_keys(asset: MediaAsset) -> set[str]:
+    """What the playlists of a clip name; of one that is lost nobody knows what it named."""
+    playlist = asset.variant_key(MediaVariant.Name.HLS)
+    if playlist not in named_keys(asset):
+        return set()
+    rungs = keys_named_in(playlist, asset)
+    return rungs.union(*(keys_named_in(rung, asset) for rung in rungs))
+
+
+def keys_named_in(playlist: str, asset: MediaAsset) -> set[str]:
+    """The keys of the files that one playlist names."""
+    try:
+        with storage.open_stored(playlist) as stream:
+            lines = stream.read().decode().splitlines()
+    except FileNotFoundError:
+        return set()
+    return {asset.variant_key(line) for line in lines if line and not line.startswith("#")}
 
 
 def belongs(key: str, asset: MediaAsset) -> bool:

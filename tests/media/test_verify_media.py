@@ -107,6 +107,19 @@ def test_the_segments_of_a_clip_belong_to_it(stored_files):
     assert stored_files() == before
 
 
+@pytest.mark.parametrize("lost", ["hls_480.m3u8", "hls_480_00000.ts"])
+def test_a_lost_part_of_a_clip_is_found_out(lost):
+    asset = processed(mp4(320, 240, "3"), kind="video")
+    key = asset.variant_key(lost)
+    storage.remove(key)
+
+    finding = verify_files(media_id=asset.pk)
+
+    asset.refresh_from_db()
+    assert (finding.missing, finding.removed) == ((key,), ())
+    assert asset.files_missing_since is not None
+
+
 def test_a_file_that_may_be_tried_again_keeps_what_it_has(stored_files):
     asset = scanning()
     storage.store(asset.variant_key("blur"), jpeg())
