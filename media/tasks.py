@@ -3,7 +3,9 @@
 Every task finds its work in the database, so one that was never queued, or died, is caught up by the next round.
 """
 
-from collections.abc import Collection
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -30,7 +32,10 @@ HARD_LIMIT_SECONDS = 150
 CLIP_SOFT_LIMIT_SECONDS = 12 * 3600  # four hours of video; each run of ffmpeg has limits of its own, by its length
 CLIP_HARD_LIMIT_SECONDS = CLIP_SOFT_LIMIT_SECONDS + 60
 PATIENCE = timedelta(seconds=30)  # a message that is not lost is usually there by then
+COLLECT_SECONDS = 120.0  # what is left then is found again by the next round
 EXPIRES_SECONDS = 60  # later rounds ask for these turns again; without an end they would pile up behind slow workers
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(soft_time_limit=SOFT_LIMIT_SECONDS, time_limit=HARD_LIMIT_SECONDS)
@@ -74,12 +79,26 @@ def process_uploaded() -> int:
 @shared_task
 def collect_garbage() -> int:
     """Delete a batch of the files that nobody needs, and remove the bytes of the deleted ones."""
-    collected = 0
-    for media_id in media_due_for_collection(now=timezone.now(), limit=BATCH):
-        collected += collect_orphan(media_id=media_id) is not None
-    for media_id in media_with_files_left(limit=BATCH):
-        remove_files(media_id=media_id)
+    end = time.monotonic() + COLLECT_SECONDS
+    collected = on_each(media_due_for_collection(now=timezone.now(), limit=BATCH), collect_orphan, end=end)
+    on_each(media_with_files_left(limit=BATCH), remove_files, end=end)
     return collected
+
+
+def on_each(media_ids: Iterable[UUID], work: Callable[..., object], *, end: float) -> int:
+    """Work on each file until the time is over and say of how many something came.
+
+    One that fails is logged and holds up no other: it would be the first of every round, and no round would end.
+    """
+    done = 0
+    for media_id in media_ids:
+        if time.monotonic() > end:
+            break
+        try:
+            done += work(media_id=media_id) is not None
+        except Exception:
+            logger.exception("media %s could not be collected", media_id)
+    return done
 
 
 @shared_task

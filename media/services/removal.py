@@ -1,5 +1,6 @@
 """A file goes: its row becomes a tombstone and everybody hears of it, then its bytes are removed."""
 
+import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from media.models.references import MediaReference
 Reason = MediaAsset.DeletionReason
 STRAY_AGE = timedelta(hours=24)  # far longer than any upload or attempt takes
 SWEEP_BATCH = 500
+
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -132,6 +135,12 @@ def remove_strays(folders: list[str]) -> int:
     keys = {f"{folder}/{storage.ORIGINAL}": folder for folder in folders}
     owned = set(MediaAsset.objects.with_files().filter(storage_key__in=keys).values_list("storage_key", flat=True))
     strays = [folder for key, folder in keys.items() if key not in owned]
+    removed = 0
     for folder in strays:
-        storage.remove_folder(folder)
-    return len(strays)
+        try:
+            storage.remove_folder(folder)
+        except OSError:
+            logger.exception("the stray folder %s could not be removed", folder)
+        else:
+            removed += 1
+    return removed

@@ -1,7 +1,9 @@
 """Files go: at their owner's wish, or when nobody needs them any more."""
 
 import os
+from contextlib import contextmanager
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from django.utils import timezone
@@ -127,6 +129,49 @@ def test_bytes_left_behind_by_a_crash_are_removed_by_the_next_round(stored_files
     asset.refresh_from_db()
     assert stored_files() == []
     assert asset.files_removed_at is not None
+
+
+def test_a_file_that_cannot_be_removed_holds_up_no_other(caplog):
+    stuck, other = processed(), processed()
+    for asset in (stuck, other):
+        delete_media(media_id=asset.pk)
+
+    with refusing(stuck.folder):
+        collect_garbage()
+
+    stuck.refresh_from_db()
+    other.refresh_from_db()
+    assert stuck.files_removed_at is None
+    assert other.files_removed_at is not None
+    assert f"media {stuck.pk} could not be collected" in caplog.text
+    collect_garbage()
+    stuck.refresh_from_db()
+    assert stuck.files_removed_at is not None
+
+
+def test_a_stray_that_cannot_be_removed_holds_up_no_other(stored_files):
+    stuck, other = "2026/01/" + str(uuid7()), "2026/01/" + str(uuid7())
+    for folder in (stuck, other):
+        storage.store(f"{folder}/original", jpeg())
+
+    with refusing(stuck):
+        assert sweep_strays(now=timezone.now() + timedelta(days=2)) == 1
+
+    assert stored_files() == [f"{stuck}/original"]
+
+
+@contextmanager
+def refusing(stuck):
+    """The store does not remove this folder."""
+    real = storage.remove_folder
+
+    def remove(folder):
+        if folder == stuck:
+            raise PermissionError(folder)
+        real(folder)
+
+    with patch.object(storage, "remove_folder", remove):
+        yield
 
 
 def test_removing_twice_and_removing_nothing_are_harmless(stored_files):
