@@ -214,5 +214,11 @@ def refuse_bad(end: End, limits: Limits, complaints: Path | None = None) -> None
     if end.exit_code == -signal.SIGXFSZ:
         raise OverLimitError("output", f"a file of more than {limits.output_bytes} bytes")
     if end.exit_code:
-        said = complaints.read_text(errors="replace")[-COMPLAINTS:] if complaints else ""
-        raise ChildDiedError(end.exit_code, said)
+        raise ChildDiedError(end.exit_code, last_words(complaints) if complaints else "")
+
+
+def last_words(complaints: Path) -> str:
+    """How a program's complaints end; the file is as long as a stranger's file has it, and is not read whole."""
+    with complaints.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - COMPLAINTS))
+        return stream.read().decode(errors="replace")

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,18 @@ def test_a_program_ends_when_its_listener_has_heard_enough(tmp_path):
 def test_what_a_program_complained_of_is_told(tmp_path):
     with pytest.raises(ChildDiedError, match="exit code 3: no such thing"):
         run_program(python("import sys; sys.stderr.write('no such thing'); sys.exit(3)"), limits=WIDE, folder=tmp_path)
+
+
+def test_long_complaints_are_not_read_whole(tmp_path):
+    code = "import sys\nfor _ in range(3): sys.stderr.write('x' * (1 << 20))\nsys.exit('the last words')"
+    tracemalloc.start()
+    try:
+        with pytest.raises(ChildDiedError, match="the last words") as caught:
+            run_program(python(code), limits=WIDE, folder=tmp_path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert (tmp_path / "complaints").stat().st_size > 3 * MEGABYTE
+    assert len(str(caught.value)) < 400
+    assert most < MEGABYTE
