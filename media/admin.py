@@ -123,7 +123,11 @@ class MediaAssetAdmin(EventsMixin, ReadOnlyAdmin):
         variant = picture_to_deliver(media_id=media_id)
         if variant is None:
             raise Http404
-        return FileResponse(storage.open_stored(variant.storage_key), content_type=variant.mime, headers=LOCKED_DOWN)
+        try:
+            picture = storage.open_stored(variant.storage_key)
+        except FileNotFoundError as error:  # lost, as the file's page says
+            raise Http404 from error
+        return FileResponse(picture, content_type=variant.mime, headers=LOCKED_DOWN)
 
     def has_remove_permission(self, request: HttpRequest) -> bool:
         """Whether this person may take files away."""

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from accounts.models import User
 from accounts.services import register
 from eventbus.testing import deliver, published
+from media import storage
 from media.events import MediaDeleted
 from media.models.assets import MediaAsset
 from media.services.removal import delete_media
@@ -186,6 +187,15 @@ def test_staff_sees_thumbnails(staff):
     assert address in page
     assert response.status_code == 200
     assert b"".join(response.streaming_content)[8:12] == b"WEBP"
+
+
+def test_a_thumbnail_whose_bytes_are_lost_is_not_found(staff):
+    asset = processed()
+    storage.remove(asset.variant_key("thumb_320"))
+
+    response = signed_in(staff).get(reverse("admin:media_asset_thumbnail", args=[asset.pk]))
+
+    assert response.status_code == 404
 
 
 def test_nobody_else_sees_thumbnails(staff, creator):
