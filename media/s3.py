@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import IO, Any
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.client import Config
 from botocore.exceptions import ClientError
 from django.core.files import File
@@ -15,6 +16,9 @@ from media.parts import StoredPart
 COPY_BUFFER = 8 * 1024 * 1024  # what is read from the service stays in memory up to here, then goes to a temporary file
 MISSING = ("404", "NoSuchKey", "NotFound", "NoSuchUpload")
 MEGABYTE = 1024 * 1024
+# The services take 5 gigabytes at once, and four hours of video may be more. One part after another is held in memory,
+# by the caller's own thread: what it reads may ask the database something.
+TRANSFER = TransferConfig(multipart_threshold=16 * MEGABYTE, multipart_chunksize=16 * MEGABYTE, use_threads=False)
 # A service that hangs may hold up a request for so long, and no longer.
 CONFIG = Config(signature_version="s3v4", connect_timeout=5, read_timeout=30, retries={"max_attempts": 3})
 
@@ -29,9 +33,9 @@ class S3Store:
         self.client: Any = boto3.client("s3", endpoint_url=endpoint, region_name=region, config=CONFIG)
 
     def keep(self, key: str, content: "File[Any]") -> None:
-        """Put the bytes under the key; the service shows them whole or not at all."""
+        """Put the bytes under the key, in parts if they are many; the service shows them whole or not at all."""
         content.seek(0)
-        self.client.put_object(Bucket=self.bucket, Key=key, Body=content)
+        self.client.upload_fileobj(content, self.bucket, key, Config=TRANSFER)
 
     def open(self, key: str) -> IO[bytes]:
         """A seekable copy of the bytes; raises FileNotFoundError."""
