@@ -136,9 +136,10 @@ class PrivateStorage(FileSystemStorage):
         """Give the upload up with what has come of it; again is no error."""
         folder = Path(self.path(parts_folder(key, upload_id)))
         closed = folder.with_name(folder.name + CLOSED)
-        if folder.is_dir():
+        if folder.is_dir() and not closed.is_dir():
             folder.replace(closed)
-        shutil.rmtree(closed, ignore_errors=True)
+        for path in (closed, folder):  # a part that came late may have made the folder anew
+            shutil.rmtree(path, ignore_errors=True)
         with suppress(OSError):  # another upload of this key is open, or nothing is there
             folder.parent.rmdir()
 

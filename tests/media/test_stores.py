@@ -1,6 +1,7 @@
 """Either store keeps a file whole or not at all, however large it is."""
 
 import io
+from pathlib import Path
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -56,3 +57,25 @@ def test_what_is_stored_again_takes_the_place_of_what_was(store, keys):
 
         assert stored(KEY) == content
         assert keys() == [KEY]
+
+
+def test_a_part_that_comes_while_the_parts_are_joined_is_left_out_and_leaves_nothing(stored_files, monkeypatch):
+    upload_id = storage.open_parts(KEY)
+    storage.private_storage.keep_part(KEY, upload_id, 1, ContentFile(b"one"))
+    parts = storage.parts_of(KEY, upload_id)
+    folder = Path(storage.private_storage.path(storage.parts_folder(KEY, upload_id)))
+    make_folder = storage.make_folder
+
+    def late(path):
+        folder.replace(folder.with_name(folder.name + storage.CLOSED))  # as the request does that joins them
+        monkeypatch.setattr(storage, "make_folder", make_folder)
+        make_folder(path)
+
+    monkeypatch.setattr(storage, "make_folder", late)
+    storage.private_storage.keep_part(KEY, upload_id, 1, ContentFile(b"another one"))
+
+    storage.join_parts(KEY, upload_id, parts)
+
+    assert stored(KEY) == b"one"
+    assert stored_files() == [KEY]
+    assert not folder.parent.exists()
