@@ -220,7 +220,8 @@ class UploadView(APIView):
     def get(self, request: Request, media_id: UUID) -> Response:
         """What has come of an announced file, with fresh addresses for the rest of it."""
         asset = get_object_or_404(media_of(user_id_of(request)), pk=media_id)
-        return Response(UploadTargetOutput(present_target(asset=asset)).data)
+        answer = UploadTargetOutput(present_target(asset=asset))
+        return Response(answer.data, headers={"Cache-Control": "private, no-store"})
 
     @extend_schema(responses={204: None})
     @refuses(rules.AlreadyUploadedError)

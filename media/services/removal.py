@@ -124,8 +124,13 @@ def drop_stray_parts(*, now: datetime) -> int:
     """Give up the uploads in parts that no awaited file goes on with: their request died, or lost a race."""
     dropped = 0
     for key, upload_id in storage.unfinished_older_than(STRAY_AGE, now=now):
-        if not MediaAsset.objects.filter(multipart_id=upload_id).exists():
+        if MediaAsset.objects.filter(multipart_id=upload_id).exists():
+            continue
+        try:
             storage.drop_parts(key, upload_id)
+        except Exception:
+            logger.exception("the stray parts %s of %s could not be dropped", upload_id, key)
+        else:
             dropped += 1
     return dropped
 
@@ -139,7 +144,7 @@ def remove_strays(folders: list[str]) -> int:
     for folder in strays:
         try:
             storage.remove_folder(folder)
-        except OSError:
+        except Exception:
             logger.exception("the stray folder %s could not be removed", folder)
         else:
             removed += 1

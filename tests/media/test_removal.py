@@ -6,6 +6,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
+from botocore.exceptions import ClientError
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -167,7 +168,7 @@ def refusing(stuck):
 
     def remove(folder):
         if folder == stuck:
-            raise PermissionError(folder)
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "DeleteObject")
         real(folder)
 
     with patch.object(storage, "remove_folder", remove):

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.utils import timezone
@@ -107,11 +108,13 @@ class TestOnEitherStore:
         put(parts[0], content)
         _, etag = put(parts[2], content)
 
-        target = upload_of(client, announced["id"]).json()
+        answer = upload_of(client, announced["id"])
+        target = answer.json()
         missing = [part for part in target["parts"] if part["etag"] is None]
         put(missing[0], content)
 
         assert target["received_bytes"] == PART + 345
+        assert answer["Cache-Control"] == "private, no-store"
         assert [part["number"] for part in missing] == [2]
         assert target["parts"][2]["etag"] == etag.strip('"')
         assert complete(client, announced["id"]).status_code == 202
@@ -235,6 +238,22 @@ class TestOnEitherStore:
 
         assert unfinished() == [(asset.incoming_key, asset.multipart_id)]
         assert upload_of(client, announced["id"]).json()["received_bytes"] == PART
+
+    def test_parts_that_cannot_be_dropped_hold_up_no_others(self, store, monkeypatch):
+        stuck, other = (f"2026/01/{uuid4()}/incoming" for _ in range(2))
+        for key in (stuck, other):
+            storage.open_parts(key)
+        real = storage.drop_parts
+
+        def drop(key, upload_id):
+            if key == stuck:
+                raise ClientError({"Error": {"Code": "AccessDenied"}}, "AbortMultipartUpload")
+            real(key, upload_id)
+
+        monkeypatch.setattr(storage, "drop_parts", drop)
+
+        assert drop_stray_parts(now=timezone.now() + timedelta(hours=25)) == 1
+        assert [key for key, _ in unfinished()] == [stuck]
 
     def test_an_announcement_that_is_not_recorded_opens_nothing(self, client, store, content):
         with patch("media.views.announce_upload", side_effect=RuntimeError), pytest.raises(RuntimeError):
