@@ -144,7 +144,7 @@ class MediaAssetAdmin(EventsMixin, ReadOnlyAdmin):
         def retried(asset: MediaAsset) -> bool:
             if not retry_failed(media_id=asset.pk):
                 return False
-            enqueue_processing(asset.pk, asset.kind)
+            enqueue_processing(asset.kind)
             return True
 
         act_on_each(self, request, queryset, retried, done="To be processed again", reason="")

@@ -22,7 +22,7 @@ OVERRIDING_RETENTION = (DeletionReason.POLICY, DeletionReason.LEGAL)
 def process_when_uploaded(event: MediaUploaded) -> None:
     """A new file goes to the workers."""
     if begin_processing(media_id=event.media_id):
-        enqueue_processing(event.media_id, event.kind.value)
+        enqueue_processing(event.kind.value)
 
 
 @handles(PostCreated, PostUpdated)

@@ -39,13 +39,13 @@ logger = logging.getLogger(__name__)
 
 
 @shared_task(soft_time_limit=SOFT_LIMIT_SECONDS, time_limit=HARD_LIMIT_SECONDS)
-def process_media(media_id: str) -> None:
-    """One attempt at one image: each message is a turn, and the turn is that of the owner who waited longest."""
+def process_media() -> None:
+    """One attempt at an image: each message is a turn, and the turn is that of the owner who waited longest."""
     take_turn(kinds=MediaAsset.IMAGES, task=process_media)
 
 
 @shared_task(soft_time_limit=CLIP_SOFT_LIMIT_SECONDS, time_limit=CLIP_HARD_LIMIT_SECONDS)
-def transcode_media(media_id: str) -> None:
+def transcode_media() -> None:
     """The same for a video or a recording; it waits in a queue of its own, so that images never wait for it."""
     take_turn(kinds=MediaAsset.CLIPS, task=transcode_media)
 
@@ -58,20 +58,17 @@ TURNS: tuple[tuple[Collection[str], Any], ...] = (
 
 def take_turn(*, kinds: Collection[str], task: Any) -> None:
     """Make one attempt, and ask for a next one, which may have waited for this one's end and lost its message."""
-    if process_in_turn(kinds=kinds) is None:
-        return
-    media_id = media_in_turn(kinds=kinds)
-    if media_id is not None:
-        task.delay(str(media_id))
+    if process_in_turn(kinds=kinds) is not None and media_in_turn(kinds=kinds) is not None:
+        task.delay()
 
 
 @shared_task
 def process_uploaded() -> int:
-    """Queue the files that wait: a lost message, a failed attempt whose time has come, a worker that died."""
+    """Queue a turn for each file that waits: a lost message, an attempt to be made again, a worker that died."""
     queued = 0
     for kinds, task in TURNS:
-        for media_id in media_due_for_work(now=timezone.now() - PATIENCE, kinds=kinds, limit=BATCH):
-            task.apply_async((str(media_id),), expires=EXPIRES_SECONDS)
+        for _ in media_due_for_work(now=timezone.now() - PATIENCE, kinds=kinds, limit=BATCH):
+            task.apply_async(expires=EXPIRES_SECONDS)
             queued += 1
     return queued
 
@@ -131,10 +128,10 @@ def verify_stored_files(after: str = str(BEFORE_ALL)) -> int:
     return len(report.lost)
 
 
-def enqueue_processing(media_id: UUID, kind: str) -> None:
-    """Queue an attempt once the transaction stands."""
+def enqueue_processing(kind: str) -> None:
+    """Queue a turn for files of this kind once the transaction stands."""
     [task] = [task for kinds, task in TURNS if kind in kinds]
-    after_commit(lambda: task.delay(str(media_id)))
+    after_commit(task.delay)
 
 
 def enqueue_removal(media_id: UUID) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from threading import Barrier, Thread
-from unittest.mock import patch
+from unittest.mock import call, patch
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -15,9 +15,10 @@ from media.events import MediaDeleted, MediaProcessed, MediaUploaded, Processing
 from media.images import render as real_render
 from media.models.assets import MediaAsset
 from media.models.variants import MediaVariant
+from media.selectors import media_due_for_work
 from media.services.processing import begin_processing, retry_failed
 from media.services.removal import delete_media, remove_files
-from media.tasks import process_uploaded
+from media.tasks import EXPIRES_SECONDS, PATIENCE, process_uploaded
 from tests.media.factories import jpeg, process, processed, scanning, upload
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +37,7 @@ def test_a_new_file_goes_to_the_workers_once(django_capture_on_commit_callbacks)
 
     asset.refresh_from_db()
     assert asset.status == Status.SCANNING
-    assert [call.args for call in enqueue.call_args_list] == [(str(asset.pk),)]
+    assert enqueue.call_args_list == [call()]
 
 
 def test_a_good_image_becomes_ready_and_everybody_hears_of_it(stored_files):
@@ -238,8 +239,9 @@ def test_the_sweeper_finds_what_waits_too_long_and_only_that(time_machine):
     with patch("media.tasks.process_media.apply_async") as enqueue:
         assert process_uploaded() == 1
 
-    assert ready.status == Status.READY
-    assert [call.args for call in enqueue.call_args_list] == [((str(lost.pk),),)]
+    found = media_due_for_work(now=timezone.now() - PATIENCE, kinds=MediaAsset.IMAGES, limit=9)
+    assert (ready.status, found) == (Status.READY, [lost.pk])
+    assert enqueue.call_args_list == [call(expires=EXPIRES_SECONDS)]
 
 
 def test_what_failed_for_good_can_be_tried_again_by_hand(time_machine):
