@@ -118,24 +118,25 @@ def claim_attempt(*, media_id: UUID) -> MediaAsset | None:
 
 def attempt(asset: MediaAsset) -> Outcome:
     """Read, scan, make and store, outside any transaction; never raises for what can go wrong with a file or a disk."""
+    asset.scan_verdict = Verdict.NONE
     try:
         with TemporaryDirectory(prefix="media-") as folder:
             return make_and_store(asset, Path(folder))
     except UnfitMediaError as error:
         logger.info("media %s is rejected: %s (%s)", asset.pk, error.failure, error)
-        return Outcome(Status.REJECTED, error.failure)
+        return Outcome(Status.REJECTED, error.failure, verdict=asset.scan_verdict)
     except OverLimitError as error:
         logger.warning("media %s is rejected: it takes more %s than a file may (%s)", asset.pk, error.limit, error)
-        return Outcome(Status.REJECTED, BEYOND[error.limit])
+        return Outcome(Status.REJECTED, BEYOND[error.limit], verdict=asset.scan_verdict)
     except (SoftTimeLimitExceeded, OverTimeError):
         logger.warning("attempt %s at media %s took too long", asset.attempts, asset.pk)
-        return Outcome(Status.FAILED, Failure.TIMEOUT)
+        return Outcome(Status.FAILED, Failure.TIMEOUT, verdict=asset.scan_verdict)
     except ScannerError:
         logger.exception("attempt %s at media %s: no verdict of the scanner", asset.attempts, asset.pk)
         return Outcome(Status.FAILED, Failure.INTERNAL, verdict=Verdict.ERROR)
     except Exception:  # a disk, memory, a decoder's surprise: worth another attempt
         logger.exception("attempt %s at media %s failed", asset.attempts, asset.pk)
-        return Outcome(Status.FAILED, Failure.INTERNAL)
+        return Outcome(Status.FAILED, Failure.INTERNAL, verdict=asset.scan_verdict)
 
 
 def make_and_store(asset: MediaAsset, folder: Path) -> Outcome:
@@ -143,7 +144,7 @@ def make_and_store(asset: MediaAsset, folder: Path) -> Outcome:
     report = Reporter(asset)
     source = fetch(asset, folder, report=report)
     with ReportedFile(source, report) as stream:
-        verdict = configured_scanner().scan(stream)
+        asset.scan_verdict = verdict = configured_scanner().scan(stream)  # holds however the attempt goes on
     if verdict in UNCLEAN:
         return Outcome(Status.REJECTED, UNCLEAN[verdict], verdict=verdict)
     if asset.kind == MediaAsset.Kind.IMAGE:

@@ -6,6 +6,7 @@ import struct
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import Thread
+from unittest.mock import Mock
 
 import pytest
 
@@ -14,7 +15,8 @@ from media.events import MediaProcessed, ProcessingFailure, ProcessingStatus
 from media.exceptions import ScannerError
 from media.models.assets import MediaAsset
 from media.scanning import ClamAV, NoScanner, configured_scanner
-from tests.media.factories import jpeg, process, scanning
+from media.services import processing
+from tests.media.factories import jpeg, png_claiming, process, scanning
 
 Verdict = MediaAsset.ScanVerdict
 
@@ -200,3 +202,36 @@ def test_a_scanner_without_a_verdict_is_asked_again_and_the_file_never_shown(set
     [event] = published(MediaProcessed)
     assert (event.status, event.failure_code) == (ProcessingStatus.FAILED, ProcessingFailure.INTERNAL)
     assert stored_files() == [asset.storage_key]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("error", "status"), [(None, MediaAsset.Status.REJECTED), (MemoryError(), MediaAsset.Status.FAILED)]
+)
+def test_what_the_scanner_said_is_kept_however_the_attempt_ends(clamd, error, status, monkeypatch):
+    asset = scanning(png_claiming(9000, 9000))
+    if error is not None:
+        monkeypatch.setattr(processing, "render", Mock(side_effect=error))
+
+    with clamd():
+        process(media_id=asset.pk)
+
+    asset.refresh_from_db()
+    assert (asset.status, asset.scan_verdict) == (status, Verdict.CLEAN)
+
+
+@pytest.mark.django_db
+def test_what_an_earlier_attempt_heard_is_not_said_of_the_next(clamd, settings, time_machine, monkeypatch):
+    time_machine.move_to("2026-05-01T12:00:00Z", tick=False)
+    asset = scanning()
+    with clamd(), monkeypatch.context() as patched:
+        patched.setattr(processing, "render", Mock(side_effect=MemoryError))
+        process(media_id=asset.pk)
+    time_machine.shift(timedelta(seconds=30))
+    settings.MEDIA_CLAMAV = ""
+    with monkeypatch.context() as patched:
+        patched.setattr(processing, "fetch", Mock(side_effect=OSError("the store is away")))
+        process(media_id=asset.pk)
+
+    asset.refresh_from_db()
+    assert (asset.attempts, asset.scan_verdict) == (2, Verdict.NONE)
