@@ -1,24 +1,13 @@
 """The API's records, what staff did by hand, and what the rooms' read-only pages have in common."""
 
-from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 
 from api.models import IdempotencyRecord
-from api.money import EXPONENTS
+from api.money import shown_money
 from eventbus import pages
-
-
-def shown_money(amount: int | None, currency: str | None) -> str:
-    """Minor units as people read them: 1299 USD is 12.99 USD."""
-    if amount is None:
-        return "-"
-    if currency is None or currency not in EXPONENTS:
-        return f"{amount} minor units {currency or ''}".strip()
-    digits = EXPONENTS[currency]
-    return f"{Decimal(amount).scaleb(-digits):.{digits}f} {currency}"
 
 
 class ReadOnlyAdmin(pages.ReadOnlyAdmin):

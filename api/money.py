@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 
 from django.conf import settings
@@ -89,3 +90,13 @@ def require_in_range(*, amount: int, currency: str) -> Money:
 def exponent_of(currency: str) -> int:
     """How many decimals the currency has."""
     return EXPONENTS[require_currency(currency)]
+
+
+def shown_money(amount: int | None, currency: str | None) -> str:
+    """Minor units as people read them: 1299 USD is 12.99 USD."""
+    if amount is None:
+        return "-"
+    if currency is None or currency not in EXPONENTS:
+        return f"{amount} minor units {currency or ''}".strip()
+    digits = EXPONENTS[currency]
+    return f"{Decimal(amount).scaleb(-digits):.{digits}f} {currency}"

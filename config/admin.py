@@ -10,6 +10,7 @@ class TributaryAdminSite(AdminSite):
     site_header = "Tributary"
     site_title = "Tributary"
     index_title = "Platform"
+    site_url = "/api/docs"  # there is no page at / that "View site" could show
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether this person may see any of it."""

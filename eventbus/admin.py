@@ -31,7 +31,7 @@ from eventbus.models import (
     Replay,
 )
 from eventbus.outbox import topic_of
-from eventbus.pages import ReadOnlyAdmin, asks_why
+from eventbus.pages import ReadOnlyAdmin, asks_why, preformatted, readable
 from eventbus.replay.pages import ReplayForm, replay_rows
 
 MOST_RETRIED = 1000
@@ -66,21 +66,6 @@ class KnownTopicFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[InboxEvent]) -> QuerySet[InboxEvent]:
         """What came from this topic."""
         return queryset.filter(topic=self.value()) if self.value() else queryset
-
-
-def readable(payload: bytes | memoryview | None) -> SafeString:
-    """A payload for a person: indented JSON, or the raw bytes when it is none."""
-    raw = bytes(payload or b"")
-    try:
-        text = json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
-    except ValueError:
-        text = repr(raw)
-    return preformatted(text)
-
-
-def preformatted(text: str) -> SafeString:
-    """Text whose line breaks count; long lines wrap."""
-    return format_html('<pre style="white-space: pre-wrap; overflow-wrap: anywhere; margin: 0">{}</pre>', text)
 
 
 class HeldKeysMixin:
@@ -256,6 +241,10 @@ class JournalEventAdmin(ReadOnlyAdmin):
         *("id", "time", "recorded_at", "topic", "partition", "offset", "key", "event_id", "whole_story"),
         *("caused_by", "has_caused", "answered_by", "delivered_as", "readable_headers", "readable_payload"),
     )
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str]:
+        """What came last is first, but a story is told from its beginning."""
+        return ("id",) if request.GET.get("q") else ("-id",)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> JournalEvent | None:
         """The event, with its story beside it."""

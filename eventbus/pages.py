@@ -2,6 +2,7 @@
 act on them only after they were told what will happen and said why.
 """
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
@@ -40,10 +41,12 @@ class ReadOnlyAdmin(ModelAdmin):
     """Rows that only services write: to be looked at, never added, changed or deleted.
 
     `links` names, for a column that holds another row's id, the admin page of that row as `app_model`. A search for a
-    UUID looks into the columns of `search_ids` by their indexes, any other search into `search_fields`.
+    UUID looks into the columns of `search_ids` by their indexes, any other search into `search_fields`. `text_ids` are
+    columns of text that hold ids, for short in lists.
     """
 
     links: ClassVar[dict[str, str]] = {}
+    text_ids: ClassVar[tuple[str, ...]] = ("key", "event_id", "causation_id", "correlation_id")
     search_ids: ClassVar[list[str]] = []
     list_per_page = 50
     show_full_result_count = False
@@ -95,7 +98,7 @@ class ReadOnlyAdmin(ModelAdmin):
             field = self.opts.get_field(name)
         except (FieldDoesNotExist, AttributeError):
             return name
-        if name in self.links or isinstance(field, models.UUIDField):
+        if name in self.links or isinstance(field, models.UUIDField) or (short and name in self.text_ids):
             return id_column(field, page=self.links.get(name), short=short)
         if isinstance(field, models.DateTimeField):
             return time_column(field)
@@ -161,7 +164,7 @@ class EventsMixin:
 
 def linked_id(value: Any, *, page: str | None, short: bool) -> SafeString | str:
     """The id, or its end with the whole as a hint, linked if that page exists here."""
-    if value is None:
+    if value is None or value == "":
         return "-"
     text = f"…{str(value)[-TAIL:]}" if short and len(str(value)) > 2 * TAIL else str(value)
     address = address_of(page, value)
@@ -195,6 +198,21 @@ def to_the_second(value: datetime | None) -> SafeString | str:
         return "-"
     local = timezone.localtime(value)
     return format_html('<span style="white-space: nowrap">{}</span> {}', f"{local:%Y-%m-%d}", f"{local:%H:%M:%S}")
+
+
+def readable(payload: bytes | memoryview | None) -> SafeString:
+    """A payload for a person: indented JSON, or the raw bytes when it is none."""
+    raw = bytes(payload or b"")
+    try:
+        text = json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
+    except ValueError:
+        text = repr(raw)
+    return preformatted(text)
+
+
+def preformatted(text: str) -> SafeString:
+    """Text whose line breaks count; long lines wrap."""
+    return format_html('<pre style="white-space: pre-wrap; overflow-wrap: anywhere; margin: 0">{}</pre>', text)
 
 
 class ReasonForm(forms.Form):

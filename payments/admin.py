@@ -1,15 +1,18 @@
 """Money to look at; what may be done by hand is an action, and every action calls a service."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
 from accounts.models import Role, User
-from api.admin import ReadOnlyAdmin, shown_money
+from api.admin import ReadOnlyAdmin
 from api.authentication import user_id_of
-from eventbus.pages import EventsMixin, act_on_each, asks_why
+from api.money import shown_money
+from eventbus.pages import EventsMixin, act_on_each, asks_why, linked_id
+from payments.admin_inlines import AttemptInline, DisputeInline, EntryInline, LedgerTransactionInline, RefundInline
 from payments.models.disputes import Dispute
 from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.methods import PaymentMethod
@@ -24,50 +27,11 @@ from payments.services.dunning import retry_order
 from payments.services.refunds import refund_payment
 from payments.services.webhooks import handle_again
 
-if TYPE_CHECKING:  # generic to the type checker only
-    Inline = admin.TabularInline[Any, Any]
-else:
-    Inline = admin.TabularInline
-
-
-class ReadOnlyInline(Inline):
-    """Rows beside their order, to be looked at."""
-
-    extra = 0
-    can_delete = False
-    show_change_link = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-
-class AttemptInline(ReadOnlyInline):
-    """What the gateway was asked."""
-
-    model = PaymentAttempt
-
-
-class RefundInline(ReadOnlyInline):
-    """What went back."""
-
-    model = Refund
-
-
-class DisputeInline(ReadOnlyInline):
-    """Whether and how it is contested."""
-
-    model = Dispute
-
-
-class LedgerTransactionInline(ReadOnlyInline):
-    """What it moved in the books."""
-
-    model = LedgerTransaction
+REFERENCES = {
+    PaymentOrder.Kind.SUBSCRIPTION: "subscriptions_subscription",
+    PaymentOrder.Kind.TIP: "payments_tip",
+    PaymentOrder.Kind.POST_PURCHASE: "payments_postpurchase",
+}
 
 
 @admin.register(PaymentMethod)
@@ -110,9 +74,17 @@ class PaymentOrderAdmin(EventsMixin, ReadOnlyAdmin):
     search_ids: ClassVar[list[str]] = ["id", "reference_id", "payer_id", "payee_id", "post_id", "billing_request_id"]
     date_hierarchy = "created_at"
     event_key = "reference_id"
-    fields: ClassVar = [*(field.name for field in PaymentOrder._meta.concrete_fields), *EventsMixin.EVENTS]
+    fields: ClassVar = [
+        *("reference" if field.name == "reference_id" else field.name for field in PaymentOrder._meta.concrete_fields),
+        *EventsMixin.EVENTS,
+    ]
     inlines = [AttemptInline, RefundInline, DisputeInline, LedgerTransactionInline]
     actions = ["refund_all", "ask_gateway", "charge_again"]
+
+    @admin.display(description="reference")
+    def reference(self, order: PaymentOrder) -> SafeString | str:
+        """What it pays: a subscription, a tip or a purchase."""
+        return linked_id(order.reference_id, page=REFERENCES[PaymentOrder.Kind(order.kind)], short=False)
 
     @admin.action(description="Give all that is left back, and take access away", permissions=["refund"])
     @asks_why("All that is left of these payments goes back, and the payers lose what they paid for.")
@@ -240,12 +212,6 @@ class DisputeAdmin(ReadOnlyAdmin):
     def amount_shown(self, dispute: Dispute) -> str:
         """In the currency of its payment."""
         return shown_money(dispute.amount, dispute.order.currency)
-
-
-class EntryInline(ReadOnlyInline):
-    """The lines of a transaction."""
-
-    model = LedgerEntry
 
 
 @admin.register(LedgerAccount)

@@ -7,7 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from api.admin import ReadOnlyAdmin, shown_money
+from api.admin import ReadOnlyAdmin
+from api.money import shown_money
 from eventbus.pages import EventsMixin, act_on_each, asks_why, found_in, linked_id
 from subscriptions.events import CancelledBy, CancelMode
 from subscriptions.models.history import (

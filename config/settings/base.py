@@ -24,6 +24,7 @@ AUTH_USER_MODEL = "accounts.User"
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = ["config.formats"]  # the admin's dates
 
 ROOMS = ["subscriptions", "payments", "content", "media"]
 

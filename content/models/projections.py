@@ -10,6 +10,7 @@ from django.db import connection, models
 from django.db.models import F, Q, TextChoices
 from uuid_utils.compat import uuid7
 
+from api.money import shown_money
 from content.access import Viewer
 
 Row = TypeVar("Row", bound=models.Model)
@@ -206,7 +207,7 @@ class PostTip(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency}"
+        return shown_money(self.amount, self.currency)
 
 
 KEEP_NEWEST_SIGNALS = """

@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from api.money import shown_money
 from payments.fees import Split
 from payments.models.constraints import known
 from payments.models.methods import PaymentMethod
@@ -239,7 +240,7 @@ class PaymentOrder(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount} {self.currency} {self.status}"
+        return f"{self.get_kind_display()} {shown_money(self.amount, self.currency)} {self.get_status_display()}"
 
     @property
     def is_captured(self) -> bool:

@@ -138,7 +138,7 @@ class Refund(models.Model):
         indexes: ClassVar = [models.Index(fields=["created_at"], condition=Q(status="pending"), name="refunds_to_send")]
 
     def __str__(self) -> str:
-        return f"refund {self.amount} {self.status}"
+        return f"refund of {self.order_id} {self.status}"
 
     @property
     def shares(self) -> Split:

@@ -7,6 +7,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from api.money import shown_money
 from payments.models.constraints import known
 from payments.models.orders import PaymentOrder
 
@@ -55,7 +56,7 @@ class Tip(Sale):
         ]
 
     def __str__(self) -> str:
-        return f"tip {self.amount} {self.currency} {self.status}"
+        return f"tip {shown_money(self.amount, self.currency)} {self.status}"
 
 
 class PostPurchase(Sale):

@@ -9,6 +9,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from api.money import shown_money
 from subscriptions.states import RUNNING
 
 
@@ -146,4 +147,4 @@ class TierPrice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency} / {self.interval_count} {self.interval}"
+        return f"{shown_money(self.amount, self.currency)} / {self.interval_count} {self.interval}"
