@@ -1,12 +1,20 @@
 """Real processes, killed in the middle of traffic: nothing lost, nothing doubled."""
 
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
+from devstack.programs import PROJECT
 from tests.flows.platform import Platform, at_once, eventually, new_tier, running_platform, subscribe
 
 pytestmark = [pytest.mark.flow, pytest.mark.xdist_group("flow")]
@@ -113,6 +121,33 @@ def test_kill_9_on_every_process_loses_nothing_and_doubles_nothing(untouched_pla
     for projection in ("content subscriptions", "payments subscriptions"):
         told = platform.manage("rebuild_projection", *projection.split())
         assert f"{FANS} histories retold, 0 differ" in told
+
+
+def test_the_first_steps_work_as_they_are_printed(platform: Platform) -> None:
+    if not (shutil.which("curl") and shutil.which("jq")) and not os.environ.get("CI"):
+        pytest.skip("curl and jq are needed: Debian: apt install curl jq")
+    page = (PROJECT / "docs" / "first-steps.md").read_text()
+    script = "\n".join(re.findall(r"```bash\n(.*?)```", page, re.DOTALL))
+    assert "http://localhost:8000" in script
+
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script.replace("http://localhost:8000", platform.stack.base_url)],
+        cwd=PROJECT,
+        env={**os.environ, **platform.stack.env, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = [json.loads(text) for text in re.findall(r"^\{\n.*?^\}$", done.stdout, re.DOTALL | re.MULTILINE)]
+    locked, subscribed, opened, again, refused = shown
+    assert (locked["is_locked"], locked["body"]) == (True, None)
+    assert (opened["is_locked"], opened["body"]) == (False, "For those who pay.")
+    assert again == subscribed == {"id": again["id"], "status": "incomplete"}
+    assert refused == {"status": 409, "code": "already_subscribed"}
+    assert "subscription-consumer-group" in done.stdout
 
 
 def test_the_web_goes_on_writing_while_no_broker_answers(platform: Platform) -> None:
