@@ -16,7 +16,7 @@ PRODUCTION := env -u DJANGO_SETTINGS_MODULE $$(grep -v '^\#' deploy/placeholder.
 .PHONY: help setup tools demo test histories chaos bench check up down lock clean
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/make \1\t\2/' | expand -t 14
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)$$/make \1\t\2/' | expand -t 16
 
 setup: $(INSTALLED)  ## Make .venv with everything in requirements-dev.lock
 
@@ -96,6 +96,8 @@ check: setup  ## Lint, types, import rules, migrations, API schema, events, prod
 	fi
 
 up:  ## Start everything in containers and wait until it is healthy
+	@docker compose version >/dev/null 2>&1 || { \
+		echo "up: needs Docker with its Compose plugin, 2.24 or newer; without Docker: make setup, then $(PYTHON) -m devstack up"; exit 1; }
 	@echo "up: build, start, wait until healthy; then http://localhost:8000/api/docs"
 	@docker compose up --build --detach --wait
 
