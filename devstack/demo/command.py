@@ -90,7 +90,7 @@ def summary(story: Story, watcher: "Watcher", output: Output) -> int:
 
     counted = watcher.topics()
     for topic in sorted(registered()):
-        output.write("summary", f"{topic:<28} {counted[topic]:>3} events")
+        output.write("summary", f"{topic:<28} {counted[topic]:>3}")
         if not counted[topic]:
             story.missing.append(f"no {topic} was seen")
     times = watcher.latencies()
@@ -115,12 +115,13 @@ def stay(stack: Stack, output: Output) -> None:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    directory = stack.directory.path
+    directory, python = stack.directory.path, Path(sys.executable)
+    python = python.relative_to(PROJECT) if python.is_relative_to(PROJECT) else python
     for line in (
         f"Django admin   {stack.base_url}/admin/   {ADMIN} / {password}",
         f"API docs       {stack.base_url}/api/docs",
-        f'manage.py      eval "$(python -m devstack env --directory {directory})" && python manage.py bus_status',
-        f"Kafka          python -m devstack kafka --directory {directory} topics --list",
+        f'manage.py      eval "$({python} -m devstack env --directory {directory})" && {python} manage.py bus_status',
+        f"Kafka          {python} -m devstack kafka --directory {directory} topics --list",
         "Ctrl-C ends it all",
     ):
         output.write("try", line)
