@@ -1,13 +1,16 @@
-"""What a load balancer asks."""
+"""What a load balancer asks, and what is answered where nothing is."""
 
 import logging
 
 from django.core.cache import cache
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from redis import RedisError
+
+from api.errors import handler404
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
     if parts["database"] != "ok":
         return JsonResponse({"status": "unavailable", **parts}, status=503)
     return JsonResponse({"status": "ok" if parts["cache"] == "ok" else "degraded", **parts})
+
+
+@csrf_exempt
+def nothing_here(request: HttpRequest, unknown: str) -> HttpResponseBase:
+    """A problem, also to developers, whom Django would send a page of every path that there is."""
+    return handler404(request, Http404())
 
 
 def database_state() -> str:

@@ -5,7 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from api.permissions import Anyone
-from api.views import healthz, readyz
+from api.views import healthz, nothing_here, readyz
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
@@ -18,6 +18,7 @@ urlpatterns = [
     path("api/v1/", include("payments.urls")),
     path("api/v1/", include("content.urls")),
     path("api/v1/", include("media.urls")),
+    path("api/<path:unknown>", nothing_here, name="nothing-here"),
 ]
 
 handler400 = "api.errors.handler400"

