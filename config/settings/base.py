@@ -178,12 +178,29 @@ MONEY_LIMITS: dict[str, tuple[int, int]] = {
     "TND": (500, 99_999_999),
 }
 
+API_DESCRIPTION = """
+Creator subscriptions, single-post sales and tips.
+
+- **Sign in**: `POST /auth/register`, then `POST /auth/token`; its `access` goes into *Authorize*, or into the header
+  `Authorization: Bearer …`. Browsers may have a cookie instead: `POST /auth/session`.
+- **Send twice, happen once**: where `Idempotency-Key` is named, send one of your own of 16 to 64 characters. The same
+  key with the same request gets the same answer.
+- **Change what you have seen**: where `If-Match` is named, send the `version` that you read, in quotes: `"3"`. If it is
+  no longer that, the answer is 412.
+- **Money** is whole minor units: `500` USD is 5.00 dollars.
+- **Lists** come in pages; follow `next`.
+- **Refusals** are `application/problem+json`. `code` is for programs, `detail` for people, `trace_id` finds it in the
+  log.
+- **Rooms follow one another**: what one has done, the others know a moment later. A subscription is `incomplete` until
+  its payment has been told, and its posts open then.
+"""
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tributary",
-    "DESCRIPTION": "Creator subscriptions, single-post sales and tips.",
+    "DESCRIPTION": API_DESCRIPTION,
     "VERSION": "1.0.0",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "defaultModelsExpandDepth": 0},  # each shape is at its operation
     "REDOC_DIST": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
     # Without drf-spectacular's own hook: it names enums by field, and every room has a `status`.
