@@ -21,7 +21,7 @@ help:  ## List the targets
 setup: $(INSTALLED)  ## Make .venv with everything in requirements-dev.lock
 
 $(INSTALLED): requirements-dev.lock
-	@echo "setup: .venv with what requirements-dev.lock names"
+	@echo "setup: .venv with what requirements-dev.lock names, a minute or two"
 	@bash .ci/virtualenv
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $(INSTALLED)
