@@ -96,7 +96,7 @@ def run_stack(arguments: argparse.Namespace, directory: Path) -> int:
     stopped = stop_on_signals(stack)
     try:
         with stack:
-            output.write("devstack", f"ready: {stack.base_url} (logs in {stack.directory.logs})")
+            output.write("devstack", f"ready: {stack.base_url}/api/docs (logs in {stack.directory.logs})")
             if arguments.ready_file:
                 write_ready_file(arguments.ready_file, stack)
             if arguments.once_ready:
