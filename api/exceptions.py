@@ -119,7 +119,7 @@ class IdempotencyKeyRequiredError(IdempotencyError):
 
     code = "idempotency_key_required"
     status = 400
-    title = "Send an Idempotency-Key header"
+    title = "Send an Idempotency-Key header, of 16 to 64 characters"
 
 
 class IdempotencyKeyMalformedError(IdempotencyError):
