@@ -378,7 +378,8 @@ class BillingMachine(RuleBasedStateMachine):
             with self.billing.acting():
                 Processor(room).process(heard)
         self.billing.drain()
-        assert changed_since(before) == []
+        changed = changed_since(before)
+        assert not changed, changed
         told = [*self.billing.told, *self.billing.told_of_posts]
         with TestCase.captureOnCommitCallbacks():  # whatever that would charge or refund, nothing is left to do
             assert relearned("payments", told, Random(len(told))) == known
