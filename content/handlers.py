@@ -140,6 +140,7 @@ def keep_processed_media(event: MediaProcessed) -> None:
             height=event.height,
             duration_ms=event.duration_ms,
             variants=[variant.name for variant in event.variants],
+            placeholder=event.placeholder,
         )
 
 

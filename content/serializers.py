@@ -128,6 +128,9 @@ class LockedPostSerializer(serializers.Serializer[Post]):
     price = MoneyField(source="*", amount="price_amount", currency="price_currency", allow_null=True)
     tiers = TierSerializer(many=True)
     media_kinds = serializers.SerializerMethodField()
+    placeholder = serializers.CharField(
+        allow_null=True, help_text="A `data:` address: the first picture, blurred, at most 32 pixels a side."
+    )
     previews = MediaSerializer(many=True)
     like_count = serializers.IntegerField()
     comment_count = serializers.IntegerField()

@@ -11,6 +11,7 @@ from media.ffmpeg import AUDIO_CODECS, FEW_PACKETS, VIDEO_CODECS, Measured, Stre
 from media.models.assets import MediaAsset
 from media.models.variants import MediaVariant
 from media.products import Made, Product
+from media.rendering import render
 
 Failure = MediaAsset.Failure
 Kind = MediaAsset.Kind
@@ -115,8 +116,10 @@ def make_video(source: Path, container: Container, measured: Measured, *, folder
     encode_ladder(source, container, sizes, seconds=measured.duration_ms / 1000, folder=folder, report=report)
     clips = tuple(clip(name, folder) for name in (Name.PREVIEW_15S, *sizes))
     report(ENCODED)
+    picture = poster(source, container, fitted(width, height, POSTER_SIDE), pictures.seconds, folder=folder)
     products = (
-        poster(source, container, fitted(width, height, POSTER_SIDE), pictures.seconds, folder=folder),
+        picture,
+        blur(folder / picture.name),
         *clips,
         hls(clips[1:], folder=folder, report=report),
     )
@@ -193,6 +196,12 @@ def clip(name: MediaVariant.Name, folder: Path) -> Product:
         duration_ms=measured.duration_ms,
         files={name: folder / name},
     )
+
+
+def blur(picture: Path) -> Product:
+    """The picture as an image is blurred: what anyone may see of the video."""
+    drawn = Made.of_image(render(picture.read_bytes())).products
+    return next(product for product in drawn if product.name == Name.BLUR)
 
 
 def poster(source: Path, container: Container, size: tuple[int, int], seconds: float, *, folder: Path) -> Product:

@@ -113,9 +113,12 @@ def named_as_in_uploaded(raw: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
-@event("media.processed", version="2.0", key="media_id", aggregate="media", upcasters={1: named_as_in_uploaded})
+@event("media.processed", version="2.1", key="media_id", aggregate="media", upcasters={1: named_as_in_uploaded})
 class MediaProcessed(Event):
-    """Processing ended: its variants exist, or `failure_code` says why not."""
+    """Processing ended: its variants exist, or `failure_code` says why not.
+
+    `placeholder` is what anyone may see of it: a blurred WebP of at most 32 pixels a side, in base64.
+    """
 
     media_id: UUID
     owner_id: UUID = field(name="userId")
@@ -130,6 +133,7 @@ class MediaProcessed(Event):
     variants: tuple[Variant, ...]
     processing_ms: int
     processed_at: datetime
+    placeholder: str | None = None
 
     @classmethod
     def of(
@@ -137,6 +141,7 @@ class MediaProcessed(Event):
         asset: "MediaAsset",
         *,
         variants: Iterable["MediaVariant"],
+        placeholder: str | None,
         processing_ms: int,
         processed_at: datetime,
     ) -> Self:
@@ -156,6 +161,7 @@ class MediaProcessed(Event):
             variants=tuple(Variant.of(variant) for variant in variants),
             processing_ms=processing_ms,
             processed_at=processed_at,
+            placeholder=placeholder,
         )
 
 

@@ -1,10 +1,12 @@
 """What became of a file: its real type and measures, and the variants that are to be stored."""
 
+from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from media.images import VARIANT_MIME, Rendered
+from media.models.variants import MediaVariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,15 @@ class Made:
     height: int | None
     duration_ms: int | None
     products: tuple[Product, ...]
+
+    @property
+    def placeholder(self) -> str | None:
+        """What may be shown to everyone in place of the file: its blur as base64; None of a recording."""
+        for product in self.products:
+            blur = product.files.get(MediaVariant.Name.BLUR)
+            if isinstance(blur, bytes):
+                return b64encode(blur).decode()
+        return None
 
     @classmethod
     def of_image(cls, rendered: Rendered) -> Self:

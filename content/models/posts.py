@@ -288,6 +288,14 @@ class Post(models.Model):
         return [row.media for row in self.post_media.all() if row.is_preview and row.media.is_ready]
 
     @property
+    def placeholder(self) -> str | None:
+        """What anyone may see of its first picture, as an address that holds it; none of a hidden post."""
+        if self.moderation == Post.Moderation.HIDDEN:
+            return None
+        drawn = next((media.placeholder for media in self.media if media.placeholder), None)
+        return drawn and f"data:image/webp;base64,{drawn}"
+
+    @property
     def allowed_tier_ids(self) -> list[UUID]:
         """The tiers that open it, sorted."""
         return sorted(row.tier_id for row in self.post_tiers.all())

@@ -77,6 +77,7 @@ class MediaRef(models.Model):
     height = models.IntegerField(null=True)
     duration_ms = models.BigIntegerField(null=True)
     variants = ArrayField(models.TextField(), default=list)
+    placeholder = models.TextField(null=True, help_text="What anyone may see of it: a tiny WebP in base64.")
     source_sequence = models.BigIntegerField()
 
     objects = SnapshotQuerySet["MediaRef"].as_manager()

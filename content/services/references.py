@@ -43,6 +43,7 @@ def keep_processed_media(
     height: int | None,
     duration_ms: int | None,
     variants: Iterable[str],
+    placeholder: str | None,
 ) -> None:
     """Store how a file's processing ended, and publish or hold back the posts that waited for it."""
     values = {
@@ -53,6 +54,7 @@ def keep_processed_media(
         "height": height,
         "duration_ms": duration_ms,
         "variants": list(variants),
+        "placeholder": placeholder,
     }
     if not MediaRef.objects.keep_newest(key={"media_id": media_id}, sequence=sequence, values=values):
         return
@@ -74,6 +76,7 @@ def drop_media(*, media_id: UUID, sequence: int, owner_id: UUID, kind: str) -> N
         "height": None,
         "duration_ms": None,
         "variants": [],
+        "placeholder": None,
     }
     if not MediaRef.objects.keep_newest(key={"media_id": media_id}, sequence=sequence, values=values):
         return

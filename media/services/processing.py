@@ -264,7 +264,15 @@ def end(asset: MediaAsset, outcome: Outcome, *, processing_ms: int) -> MediaAsse
         asset.width, asset.height = made.width, made.height
     asset.save(update_fields=MediaAsset.OUTCOME_FIELDS)
     variants = replace_variants(asset, made) if made else []
-    publish(MediaProcessed.of(asset, variants=variants, processing_ms=processing_ms, processed_at=timezone.now()))
+    publish(
+        MediaProcessed.of(
+            asset,
+            variants=variants,
+            placeholder=made.placeholder if made else None,
+            processing_ms=processing_ms,
+            processed_at=timezone.now(),
+        )
+    )
     return asset
 
 

@@ -29,6 +29,7 @@ LOCKED_FIELDS = {
     "price",
     "tiers",
     "media_kinds",
+    "placeholder",
     "previews",
     "like_count",
     "comment_count",

@@ -173,6 +173,7 @@ def test_publishing_while_the_file_becomes_ready_never_leaves_a_post_waiting():
                     height=1,
                     duration_ms=None,
                     variants=["web_1280"],
+                    placeholder=None,
                 )
             finally:
                 connection.close()

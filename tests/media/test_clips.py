@@ -2,6 +2,8 @@
 
 import re
 import socket
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,7 @@ def test_a_video_becomes_what_every_player_plays(mime, tmp_path):
     assert abs(event.duration_ms - 2000) < 100
     assert [(each.name, each.mime, each.width, each.height) for each in event.variants] == [
         ("poster", "image/webp", 320, 180),
+        ("blur", "image/webp", 32, 18),
         ("preview_15s", "video/mp4", 320, 180),
         ("mp4_480", "video/mp4", 320, 180),
         ("hls", "application/vnd.apple.mpegurl", 320, 180),
@@ -79,6 +82,9 @@ def test_a_video_becomes_what_every_player_plays(mime, tmp_path):
         assert abs(measured.duration_ms - 2000) < 100
     with Image.open(file_of(asset, "poster")) as poster:
         assert (poster.format, poster.size) == ("WEBP", (320, 180))
+    assert b64decode(event.placeholder) == file_of(asset, "blur").read_bytes()
+    with Image.open(BytesIO(b64decode(event.placeholder))) as placeholder:
+        assert (placeholder.format, placeholder.size) == ("WEBP", (32, 18))
 
 
 @pytest.mark.parametrize("mime", RECORDINGS)
@@ -92,6 +98,7 @@ def test_a_recording_becomes_an_mp3_and_a_drawing(mime, tmp_path):
         ("mp3_128", "audio/mpeg", None, None),
         ("waveform", "image/webp", 1024, 128),
     ]
+    assert event.placeholder is None
     [sound] = probe(asset, "mp3_128", MP3, tmp_path).streams.values()
     assert (sound.media_type, sound.codec) == ("audio", "mp3")
     assert abs(sound.seconds - 2) < 0.1
@@ -119,7 +126,7 @@ def test_a_video_held_upright_is_shown_upright(tmp_path):
 
     [event] = published(MediaProcessed)
     assert (event.width, event.height) == (120, 160)
-    assert {(each.width, each.height) for each in event.variants} == {(120, 160)}
+    assert {(each.width, each.height) for each in event.variants} == {(120, 160), (24, 32)}
 
 
 def test_a_video_without_sound_is_one_too():
@@ -157,7 +164,7 @@ def test_the_playlists_name_what_is_stored_beside_them(stored_files):
     assert named("hls") == ["hls_480.m3u8"]
     assert named("hls_480.m3u8") == segments
     assert {Path(file).name for file in stored_files()} == {
-        *("original", "poster", "preview_15s", "mp4_480", "hls", "hls_480.m3u8"),
+        *("original", "poster", "blur", "preview_15s", "mp4_480", "hls", "hls_480.m3u8"),
         *segments,
     }
     hls = asset.variants.get(name="hls")
@@ -173,7 +180,8 @@ def test_content_knows_what_became_of_a_clip():
     known = MediaRef.objects.get(media_id=asset.pk)
     assert (known.kind, known.status, known.width, known.height) == ("video", "ready", 160, 120)
     assert known.duration_ms == event.duration_ms
-    assert known.variants == ["poster", "preview_15s", "mp4_480", "hls"]
+    assert known.variants == ["poster", "blur", "preview_15s", "mp4_480", "hls"]
+    assert known.placeholder == event.placeholder
 
 
 @pytest.mark.parametrize("demuxer", ["hls", "concat", "dash", "sdp"])

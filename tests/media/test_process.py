@@ -1,5 +1,6 @@
 """A file is made fit to be shown: once, whoever works on it and whatever fails."""
 
+from base64 import b64encode
 from datetime import timedelta
 from threading import Barrier, Thread
 from unittest.mock import call, patch
@@ -54,6 +55,8 @@ def test_a_good_image_becomes_ready_and_everybody_hears_of_it(stored_files):
     assert event.failure_code is None
     assert event.sequence == asset.sequence == 2
     assert (event.width, event.height, event.detected_mime) == (1500, 1000, "image/jpeg")
+    with storage.open_stored(f"{folder}/variants/blur") as blur:
+        assert event.placeholder == b64encode(blur.read()).decode()
     assert sorted((variant.name, variant.width, variant.height) for variant in event.variants) == [
         ("blur", 32, 21),
         ("thumb_320", 320, 213),
