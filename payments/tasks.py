@@ -1,5 +1,7 @@
 """Clock and background work of payments; a sweeper finds what a lost call left behind."""
 
+import logging
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,6 +18,8 @@ from payments.services import charging, ledger, orders, refunds, webhooks
 BATCH = 500
 PRUNED = 5000
 LEFT_BEHIND = timedelta(seconds=5)
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task
@@ -64,8 +68,7 @@ def charge_due_orders() -> None:
 def expire_orders() -> None:
     """End the open orders whose time is up."""
     overdue = PaymentOrder.objects.overdue(timezone.now()).order_by("expires_at")
-    for order_id in overdue.values_list("pk", flat=True)[:BATCH]:
-        orders.expire_order(order_id=order_id)
+    each(overdue.values_list("pk", flat=True)[:BATCH], lambda pk: orders.expire_order(order_id=pk))
 
 
 @shared_task
@@ -93,9 +96,9 @@ def refund_due() -> None:
 def clear_due() -> None:
     """Make payable what creators have earned long enough ago."""
     due = PaymentOrder.objects.clearable(timezone.now() - ledger.clearing_time()).order_by("completed_at")
-    while order_ids := list(due.values_list("pk", flat=True)[:BATCH]):
-        for order_id in order_ids:
-            ledger.clear_order(order_id=order_id)
+    failed: list[UUID] = []
+    while order_ids := list(due.exclude(pk__in=failed).values_list("pk", flat=True)[:BATCH]):
+        failed += each(order_ids, lambda pk: ledger.clear_order(order_id=pk))
 
 
 @shared_task
@@ -123,3 +126,15 @@ def forget_gateway_events() -> None:
 def deliver_sandbox_webhook(body: str, signature: str) -> None:
     """Bring a webhook of the sandbox to where a real gateway's would arrive."""
     webhooks.receive_webhook(gateway="sandbox", raw=body.encode(), headers={SIGNATURE_HEADER: signature})
+
+
+def each(order_ids: Iterable[UUID], work: Callable[[UUID], PaymentOrder]) -> list[UUID]:
+    """Do the work for every one; which failed: they are logged, left to the next sweep, and hold up no other."""
+    failed = []
+    for order_id in order_ids:
+        try:
+            work(order_id)
+        except Exception:
+            logger.exception("The sweep could not deal with payment %s", order_id)
+            failed.append(order_id)
+    return failed
