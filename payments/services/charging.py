@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.selectors import is_blocked_between
+from accounts.selectors import is_active, is_blocked_between
 from payments.encryption import decrypt
 from payments.exceptions import InvalidTransitionError, PaymentExpiredError
 from payments.gateways.base import ActionRequired, Charge, Gateway, GatewayUnavailableError, Outcome
@@ -84,7 +84,7 @@ def claim(*, order_id: UUID) -> PaymentAttempt | None:
     if not taken:
         return None
     order = PaymentOrder.objects.select_related("payment_method").get(pk=order_id)
-    if is_blocked_between(order.payer_id, order.payee_id):
+    if not may_pay(order):
         close_order(order, status=Status.CANCELLED, failure_code="voided")
         return None
     if order.payment_method is None or not order.payment_method.is_usable:
@@ -99,6 +99,12 @@ def claim(*, order_id: UUID) -> PaymentAttempt | None:
         trigger=order.next_trigger,
         gateway_idempotency_key=f"{order.id}:{order.attempt_count}",
     )
+
+
+def may_pay(order: PaymentOrder) -> bool:
+    """Whether money may still move between the two: a suspension or a block may have come since it was asked for."""
+    are_active = is_active(order.payer_id) and is_active(order.payee_id)
+    return are_active and not is_blocked_between(order.payer_id, order.payee_id)
 
 
 @transaction.atomic

@@ -131,6 +131,21 @@ def test_a_suspended_fan_is_not_charged(story, pay, fan):
     assert SandboxCharge.objects.count() == 0
 
 
+@pytest.mark.parametrize("who", ["fan", "creator"])
+def test_who_is_suspended_before_the_cycle_is_due_moves_no_money(*, story, pay, fan, creator, who):
+    later = timezone.now() + timedelta(days=1)
+    pay(story.created(request=billing_request(payment_method_id=story.method_id, due_at=later)))
+    order = PaymentOrder.objects.get()
+    suspend_user(user_id={"fan": fan, "creator": creator}[who].id, reason="fraud")
+
+    PaymentOrder.objects.update(next_attempt_at=timezone.now())
+    charge(order_id=order.pk)
+
+    order.refresh_from_db()
+    assert (order.status, order.failure_code, SandboxCharge.objects.count()) == ("cancelled", "voided", 0)
+    assert [(event.failure_code, event.final) for event in published(PaymentFailed)] == [(FailureCode.VOIDED, True)]
+
+
 @pytest.mark.parametrize("wrong", [{"amount": 0}, {"currency": "XXX"}])
 def test_what_cannot_be_charged_is_a_dead_letter(story, pay, wrong):
     with pytest.raises(HandlingFailedError, match="InvalidBillingRequestError"):
