@@ -1,5 +1,8 @@
 """Payments over HTTP: parse, call one function, serialise."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 from uuid import UUID
@@ -19,7 +22,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts.models import Role, User
 from api.exceptions import AmountOutOfRangeError, BlockedError, CurrencyNotSupportedError
-from api.idempotency import idempotent
+from api.idempotency import idempotent, idempotent_after
 from api.pagination import in_groups, in_parts, page_found
 from api.parsers import bounded
 from api.permissions import Anyone, Creator, SignedIn
@@ -71,6 +74,21 @@ def parsed(serializer: Any) -> dict[str, Any]:
     return values
 
 
+@dataclass(frozen=True, slots=True)
+class DescribedToken:
+    """A token, and what the gateway says of it."""
+
+    token: str
+    details: MethodDetails
+
+
+@contextmanager
+def described_token(request: Request) -> Iterator[DescribedToken]:
+    """The token of the request, which the gateway knows."""
+    token = parsed(PaymentMethodInput(data=request.data))["token"]
+    yield DescribedToken(token=token, details=describe_token(owner_id=user_id_of(request), token=token))
+
+
 class PaymentMethodViewSet(ListModelMixin, GenericViewSet[PaymentMethod]):
     """The signed-in user's ways to pay."""
 
@@ -85,18 +103,11 @@ class PaymentMethodViewSet(ListModelMixin, GenericViewSet[PaymentMethod]):
         return selectors.methods_of(user_id_of(self.request))
 
     @extend_schema(request=PaymentMethodInput, responses={201: PaymentMethodOutput})
+    @idempotent_after(described_token)
     @refuses(rules.InvalidTokenError, rules.TooManyDeclinesError)
-    def create(self, request: Request) -> Response:
-        """Store a token; the gateway is asked about it before any transaction is open."""
-        token = parsed(PaymentMethodInput(data=request.data))["token"]
-        return self.store(request, token=token, details=describe_token(owner_id=user_id_of(request), token=token))
-
-    create.idempotent = True  # type: ignore[attr-defined]  # read by the OpenAPI schema; `store` is what is
-
-    @idempotent
-    def store(self, request: Request, *, token: str, details: MethodDetails) -> Response:
-        """Store what the gateway knows."""
-        method = add_method(owner_id=user_id_of(request), token=token, details=details)
+    def create(self, request: Request, described: DescribedToken) -> Response:
+        """Store a token; the gateway is asked about it once per key, before any transaction is open."""
+        method = add_method(owner_id=user_id_of(request), token=described.token, details=described.details)
         return Response(PaymentMethodOutput(method).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})

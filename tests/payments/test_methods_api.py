@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 from payments.encryption import decrypt, encrypt, fingerprint
+from payments.gateways.sandbox import SandboxGateway
 from payments.models.methods import PaymentMethod
 from payments.models.projections import SubscriptionRef
 from tests.accounts.factories import make_user
@@ -44,6 +45,42 @@ def test_one_key_stores_one_card(fan, as_user, key):
 
     assert answers[0].json() == answers[1].json()
     assert answers[1]["Idempotent-Replayed"] == "true"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The tokens that the gateway was asked about."""
+    tokens, describe = [], SandboxGateway.describe
+
+    def counted(gateway, token):
+        tokens.append(token)
+        return describe(gateway, token)
+
+    monkeypatch.setattr(SandboxGateway, "describe", counted)
+    return tokens
+
+
+def test_the_gateway_is_asked_once_per_key_even_of_a_token_it_no_longer_knows(*, fan, as_user, key, asked, monkeypatch):
+    headers = key()
+    first = as_user(fan).post(METHODS, {"token": "tok_ok"}, headers=headers)
+    monkeypatch.setattr("payments.gateways.sandbox.BEHAVIOURS", {})
+
+    again = as_user(fan).post(METHODS, {"token": "tok_ok"}, headers=headers)
+
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    assert asked == ["tok_ok"]
+
+
+def test_the_gateway_is_not_asked_for_a_request_that_is_refused_for_its_key(*, fan, as_user, key, asked):
+    headers = key()
+    as_user(fan).post(METHODS, {"token": "tok_ok"}, headers=headers)
+
+    without = as_user(fan).post(METHODS, {"token": "tok_3ds"})
+    reused = as_user(fan).post(METHODS, {"token": "tok_3ds"}, headers=headers)
+
+    assert (without.status_code, without.json()["code"]) == (400, "idempotency_key_required")
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+    assert (asked, PaymentMethod.objects.count()) == (["tok_ok"], 1)
 
 
 def test_the_same_token_is_the_same_card_and_another_owners_is_not(fan, creator):
