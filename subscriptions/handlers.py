@@ -51,6 +51,7 @@ def apply_when_refunded(event: PaymentRefunded) -> None:
         apply_refund(
             subscription_id=subscription_id_of(event),
             payment_id=event.payment_id,
+            refunded_total=event.refunded_total,
             revoke_access=event.revoke_access,
             disputed=event.source is RefundSource.DISPUTE,
             refunded_at=event.refunded_at,

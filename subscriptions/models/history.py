@@ -1,5 +1,6 @@
 """What became of a subscription: payments heard of, periods granted, every change."""
 
+from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
@@ -28,6 +29,7 @@ class ReceivedPayment(models.Model):
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="payments")
     outcome = models.CharField(max_length=12, choices=Outcome.choices, null=True)
     refunded_at = models.DateTimeField(null=True)
+    refunded_total = models.BigIntegerField(null=True)  # a note that an earlier release made does not say it
     access_revoked = models.BooleanField(default=False)
     revoke_reason = models.CharField(max_length=10, choices=RevokeReason.choices, null=True)
     received_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -51,6 +53,17 @@ class ReceivedPayment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.outcome} {self.id}"
+
+    def give_back(self, total: int, *, at: datetime) -> None:
+        """Note that so much has gone back by now; what is heard of late is part of it already."""
+        self.refunded_at = min(self.refunded_at or at, at)
+        self.refunded_total = max(self.refunded_total or 0, total)
+
+    def kept_of(self, amount: int) -> int:
+        """What is left of this amount after what went back; nothing when it is not known how much that was."""
+        if self.refunded_at is None:
+            return amount
+        return 0 if self.refunded_total is None else max(amount - self.refunded_total, 0)
 
     def revoke(self, reason: str) -> None:
         """Note that access goes with its money; the first reason stays."""

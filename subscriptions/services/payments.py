@@ -144,7 +144,13 @@ def do_without(subscription: Subscription, payment: ReceivedPayment, request: Re
 
 @transaction.atomic
 def apply_refund(
-    *, subscription_id: UUID, payment_id: UUID, revoke_access: bool, disputed: bool, refunded_at: datetime
+    *,
+    subscription_id: UUID,
+    payment_id: UUID,
+    refunded_total: int,
+    revoke_access: bool,
+    disputed: bool,
+    refunded_at: datetime,
 ) -> Subscription:
     """Note that a payment went back; if access goes with it and it paid the present cycle, end the subscription.
 
@@ -152,11 +158,11 @@ def apply_refund(
     """
     subscription = lock(subscription_id)
     payment = heard_of(payment_id, subscription)
-    payment.refunded_at = min(payment.refunded_at or refunded_at, refunded_at)
+    payment.give_back(refunded_total, at=refunded_at)
     reason = RevokeReason.DISPUTED if disputed else RevokeReason.REFUNDED
     if revoke_access:
         payment.revoke(reason)
-    keep(payment, "refunded_at", "access_revoked", "revoke_reason")
+    keep(payment, "refunded_at", "refunded_total", "access_revoked", "revoke_reason")
     period = SubscriptionPeriod.objects.filter(payment=payment).first()
     if period is None:
         return subscription

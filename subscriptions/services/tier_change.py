@@ -152,10 +152,11 @@ def quote_for(subscription: Subscription, price: TierPrice) -> Quote:
 
 
 def credit_of(subscription: Subscription, *, start: datetime, end: datetime, at: datetime) -> int:
-    """What is unused of the present period; nothing of one whose money went back."""
-    if subscription.periods.filter(cycle_number=subscription.cycle_number, refunded=True).exists():
-        return 0
-    return unused_part(subscription.amount, start=start, end=end, at=at)
+    """What is unused of the present period, without what went back of its money."""
+    period = subscription.periods.select_related("payment").filter(cycle_number=subscription.cycle_number).first()
+    payment = period.payment if period else None
+    kept = payment.kept_of(subscription.amount) if payment else subscription.amount
+    return unused_part(kept, start=start, end=end, at=at)
 
 
 def ask_for_difference(subscription: Subscription, quote: Quote) -> None:

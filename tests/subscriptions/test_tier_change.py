@@ -232,6 +232,20 @@ def test_nothing_is_credited_for_a_period_whose_money_went_back(half_way, dear):
     assert preview_change(subscription=half_way, price_id=dear.id).credit == 0
 
 
+def test_what_is_left_of_a_partly_refunded_payment_is_credited(half_way, dear):
+    payment_id = SubscriptionPeriod.objects.get().payment_id
+    earlier = refunded(
+        half_way, payment_id=payment_id, revoke_access=False, refund_amount=60, refunded_total=60, is_full=False
+    )
+    later = refunded(
+        half_way, payment_id=payment_id, revoke_access=False, refund_amount=40, refunded_total=100, is_full=False
+    )
+
+    deliver(later, earlier)
+
+    assert preview_change(subscription=half_way, price_id=dear.id).credit == (500 - 100) // 2
+
+
 def test_a_difference_too_small_to_charge_waits_for_the_renewal(half_way, creator):
     slightly = price_of(make_tier(creator, monthly(510)))
     half_way.current_period_start = HALF_WAY - timedelta(seconds=1)
