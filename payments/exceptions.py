@@ -169,6 +169,14 @@ class AlreadyRefundedError(DomainError):
     title = "This payment has been given back already"
 
 
+class OwnPaymentError(DomainError):
+    """Whoever paid decides nothing about their refund, in whatever office."""
+
+    code = "own_payment"
+    status = 403
+    title = "You paid this yourself; somebody else has to give it back"
+
+
 class DisputedError(DomainError):
     """The payer contests the payment: the bank decides whether the money goes back."""
 

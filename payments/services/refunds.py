@@ -17,6 +17,7 @@ from payments.exceptions import (
     DisputedError,
     InvalidTransitionError,
     OutsideRefundWindowError,
+    OwnPaymentError,
     RefundExceedsBalanceError,
     UnknownPaymentError,
 )
@@ -61,6 +62,8 @@ def refund_payment(
     When nothing is said of access, it goes with the last of the money.
     """
     order = lock_order(order_id)
+    if requested_by == order.payer_id:
+        raise OwnPaymentError
     if not order.is_captured:
         raise InvalidTransitionError(f"A payment that is {order.status} has nothing to give back")
     if order.status == PaymentOrder.Status.DISPUTED:

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.contrib.messages import get_messages
 
 from accounts.models import User
@@ -209,6 +209,21 @@ def test_a_tier_is_archived_and_offered_again(office, tier):
 
     assert Tier.objects.get().status == Tier.Status.ACTIVE
     assert len(published(TierUpdated)) == 2
+
+
+def test_finance_staff_give_nothing_back_to_themselves(client, paid):
+    payer = User.objects.get(pk=paid.payer_id)
+    payer.is_staff = True
+    payer.save(update_fields=["is_staff"])
+    payer.groups.add(Group.objects.get_or_create(name="staff_finance")[0])
+    permit(payer, "view_paymentorder")
+    client.force_login(payer)
+
+    answer = confirm(client, "payments/paymentorder", "refund_all", paid)
+
+    assert [level for level, _ in told(answer)] == ["error"]
+    assert "somebody else has to give it back" in told(answer)[0][1]
+    assert (Refund.objects.count(), LogEntry.objects.count()) == (0, 0)
 
 
 def test_a_refund_is_promised_once_and_names_who_asked(office, operator, paid):
