@@ -145,7 +145,7 @@ class PaymentFilter(ListFilter):
     reference = serializers.UUIDField(required=False, help_text="The subscription, tip or purchase that was paid.")
 
 
-class TipFilter(serializers.Serializer[Any]):
+class TipFilter(ListFilter):
     """Which tips to list."""
 
     direction = serializers.ChoiceField(choices=["sent", "received"])

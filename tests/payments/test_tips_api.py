@@ -153,7 +153,9 @@ def test_a_stranger_sees_no_tip(fan, creator, method, as_user, background):
     assert {**foreign.json(), "trace_id": ""} == {**missing.json(), "trace_id": ""}
 
 
-@pytest.mark.parametrize("query", [{}, {"direction": "sideways"}])
+@pytest.mark.parametrize(
+    "query", [{}, {"direction": "sideways"}, {"direction": "sent", "recipient__email": "a@example.org"}]
+)
 def test_a_direction_is_needed(fan, as_user, query):
     assert as_user(fan).get(TIPS, query).status_code == 400
 
