@@ -11,8 +11,10 @@ from accounts.models import Role, User
 from api.admin import ReadOnlyAdmin
 from api.authentication import user_id_of
 from api.money import shown_money
+from eventbus.exceptions import DomainError
 from eventbus.pages import EventsMixin, act_on_each, asks_why, linked_id
 from payments.admin_inlines import AttemptInline, DisputeInline, EntryInline, LedgerTransactionInline, RefundInline
+from payments.exceptions import GatewayMismatchError
 from payments.models.disputes import Dispute
 from payments.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from payments.models.methods import PaymentMethod
@@ -109,8 +111,11 @@ class PaymentOrderAdmin(EventsMixin, ReadOnlyAdmin):
         """Reconcile each chosen payment that has been at the gateway for long."""
 
         def answered(order: PaymentOrder) -> bool:
-            reconcile(order_id=order.pk)
             before = order.status
+            try:
+                reconcile(order_id=order.pk)
+            except GatewayMismatchError as mismatch:
+                raise DomainError(str(mismatch)) from mismatch
             order.refresh_from_db()
             return order.status != before
 

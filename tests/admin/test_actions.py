@@ -6,6 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.contrib.messages import get_messages
+from django.utils import timezone
 
 from accounts.models import User
 from content.access import Viewer
@@ -16,9 +17,11 @@ from eventbus.models import BreakerRule, HeldKey, OperatorAction, OutboxEvent, P
 from eventbus.pages import MOST_AT_ONCE
 from eventbus.testing import published
 from media.models.assets import MediaAsset
+from payments.gateways.sandbox import SandboxGateway
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
-from payments.services.charging import charge
+from payments.models.sandbox import SandboxCharge
+from payments.services.charging import STALE_AFTER, charge, charge_of, claim
 from subscriptions.events import CancelledBy, CancelMode, SubscriptionCancelled, TierUpdated
 from subscriptions.models.subscriptions import Subscription
 from subscriptions.models.tiers import Tier
@@ -224,6 +227,23 @@ def test_finance_staff_give_nothing_back_to_themselves(client, paid):
     assert [level for level, _ in told(answer)] == ["error"]
     assert "somebody else has to give it back" in told(answer)[0][1]
     assert (Refund.objects.count(), LogEntry.objects.count()) == (0, 0)
+
+
+def test_a_gateway_that_names_another_amount_is_told_to_who_asked_and_the_next_is_asked(office, db):
+    fan, creator = make_user(), make_creator()
+    method = payments.make_method(fan.pk)
+    tips = [payments.make_tip(fan, creator, method) for _ in range(2)]
+    for tip in tips:
+        SandboxGateway().create_payment(charge_of(claim(order_id=tip.order_id)))
+    PaymentOrder.objects.update(lock_acquired_at=timezone.now() - 2 * STALE_AFTER)
+    wrong, right = PaymentOrder.objects.all()
+    SandboxCharge.objects.filter(idempotency_key__startswith=wrong.pk).update(amount=wrong.amount + 1)
+
+    answer = act(office, "payments/paymentorder", "ask_gateway", wrong, right)
+
+    assert [level for level, _ in told(answer)] == ["error", "success"]
+    assert "captured 1001 USD" in told(answer)[0][1]
+    assert dict(PaymentOrder.objects.values_list("pk", "status")) == {wrong.pk: "processing", right.pk: "succeeded"}
 
 
 def test_a_refund_is_promised_once_and_names_who_asked(office, operator, paid):
