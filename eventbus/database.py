@@ -1,6 +1,6 @@
 """When PostgreSQL itself cannot work, whoever asks: no fault of an event, a handler or a row."""
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 OUT_OF_SERVICE = (
     "53",  # insufficient resources: disk full, out of memory, too many connections
@@ -8,9 +8,31 @@ OUT_OF_SERVICE = (
     "58",  # the system below it: input and output errors
     "25006",  # read-only: the connection leads to a server that is no longer the primary
 )
+LOCK_TIMEOUT = "55P03"
 
 
 def is_out_of_service(error: BaseException) -> bool:
     """Whether this error says that the database cannot do now what anybody asks of it."""
+    return isinstance(error, DatabaseError) and _state_of(error).startswith(OUT_OF_SERVICE)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone by itself: one that was ended for a handler's idleness has an InternalError."""
+    is_of_connection = isinstance(error, OperationalError | InterfaceError)
+    return is_of_connection and not connection.in_atomic_block and not connection.is_usable()
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether a statement waited for a lock for longer than it may."""
+    return isinstance(error, DatabaseError) and _state_of(error) == LOCK_TIMEOUT
+
+
+def replace_if_broken() -> None:
+    """Let the next statement have a connection that works."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+
+
+def _state_of(error: BaseException) -> str:
     state = getattr(error.__cause__, "sqlstate", None)
-    return isinstance(error, DatabaseError) and isinstance(state, str) and state.startswith(OUT_OF_SERVICE)
+    return state if isinstance(state, str) else ""

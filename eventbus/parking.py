@@ -22,12 +22,12 @@ from django.db.models.functions import Now
 
 from eventbus.breaker import Breaker
 from eventbus.conf import bus_settings
-from eventbus.database import is_out_of_service
+from eventbus.database import is_lock_timeout, is_lost, is_out_of_service, replace_if_broken
 from eventbus.dead_letters import announce
 from eventbus.exceptions import DecodeError, DomainError, HandlerCrashedError, NotYetError
 from eventbus.faults import fault
 from eventbus.messages import Delivery, Message, read
-from eventbus.models import OperatorAction, ParkedEvent
+from eventbus.models import InboxEvent, OperatorAction, ParkedEvent
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,13 @@ Answer = Callable[[Delivery], None]
 FOR_GOOD = (DomainError, DecodeError, HandlerCrashedError)
 ATTEMPT_LEASE = timedelta(seconds=10)  # an attempt whose process died is due again after this; a living one has a lock
 LOCK_SPACE = 0x7472  # the first key of our two-key advisory locks, so that they meet nobody else's
+LOCK_WAIT = "5s"  # for the key of an attempt, of which a batch may hold the lock; less than ATTEMPT_LEASE
+
+LOCK_IN_TIME = """
+SELECT pg_advisory_xact_lock(%s, %s), set_config('lock_timeout', usual.lock_timeout, true)
+  FROM (SELECT current_setting('lock_timeout') AS lock_timeout, set_config('lock_timeout', %s, true)
+        OFFSET 0) AS usual
+"""  # the handlers that follow in this transaction wait as ever
 
 
 def blocked_keys(group: str, places: Iterable[Place]) -> set[Place]:
@@ -90,14 +97,16 @@ def park_ahead(group: str, delivery: Delivery) -> tuple[str, ParkedEvent | None]
     return "parked", head
 
 
-def retry_due(group: str, answer: Answer, breaker: Breaker, *, limit: int, seconds: float = inf) -> int:
-    """Run due heads and, as each succeeds, its followers; the number of attempts made.
+def retry_due(
+    group: str, answer: Answer, breaker: Breaker, *, topics: Collection[str], limit: int, seconds: float = inf
+) -> int:
+    """Run due heads of these topics and, as each succeeds, its followers; the number of attempts made.
 
     At most `limit`, and none is begun after so many seconds.
     """
     ends_at = time.monotonic() + seconds
     for made in range(limit):
-        head = _begin_attempt(group, breaker.paused()) if time.monotonic() <= ends_at else None
+        head = _begin_attempt(group, set(topics) - breaker.paused()) if time.monotonic() <= ends_at else None
         if head is None:
             return made
         fault("before_retry")
@@ -108,13 +117,19 @@ def retry_due(group: str, answer: Answer, breaker: Breaker, *, limit: int, secon
 def attempt(head: ParkedEvent, answer: Answer, breaker: Breaker) -> bool:
     """Make an attempt that is already counted; whether it succeeded."""
     try:
-        _finish_attempt(head, answer)
+        failure = _make_attempt(head, answer)
     except Exception as error:
-        if is_out_of_service(error) or (not connection.in_atomic_block and not connection.is_usable()):
+        if is_lock_timeout(error):  # a batch is at work on the key for so long
+            _take_back(head)
+            return False
+        if is_out_of_service(error) or is_lost(error):
             _take_back(head)
             raise
+        replace_if_broken()
         _record_failure(head, error)
-        breaker.failed(head.topic, head.key, error)
+        failure = error
+    if failure is not None:
+        breaker.failed(head.topic, head.key, failure)
         return False
     breaker.succeeded(head.topic, head.key)
     return True
@@ -204,11 +219,15 @@ def _parked_among(group: str, places: list[Place]) -> set[Place]:
         return {(topic, key) for topic, key in cursor.fetchall()}
 
 
-def _begin_attempt(group: str, paused: Collection[str]) -> ParkedEvent | None:
-    """Count an attempt of one due head before it is made, so that a crash in it counts too."""
-    due = ParkedEvent.objects.filter(group=group, state=ParkedEvent.State.RETRYING, next_attempt_at__lte=Now())
-    if paused:
-        due = due.exclude(topic__in=paused)
+def _begin_attempt(group: str, topics: Collection[str]) -> ParkedEvent | None:
+    """Count an attempt of one due head before it is made, so that a crash in it counts too.
+
+    Only of topics that this process has handlers for: while a new version starts, one of the old version would else run
+    none for what the new one parked, and take that for success.
+    """
+    due = ParkedEvent.objects.filter(
+        group=group, topic__in=sorted(topics), state=ParkedEvent.State.RETRYING, next_attempt_at__lte=Now()
+    )
     with transaction.atomic():
         head = due.order_by("next_attempt_at", "id").select_for_update(skip_locked=True).first()
         if head is not None:
@@ -217,25 +236,53 @@ def _begin_attempt(group: str, paused: Collection[str]) -> ParkedEvent | None:
         return head
 
 
-def _finish_attempt(head: ParkedEvent, answer: Answer) -> None:
-    if head.crashes > bus_settings().crash_attempts:
-        raise HandlerCrashedError(f"the process ended in {head.crashes - 1} attempts at this event")
+def _make_attempt(head: ParkedEvent, answer: Answer) -> Exception | None:
+    """Run the handlers under the key's lock; why they failed, if they did, which is then written down.
+
+    The lock is held until that is done: a head that is due and not locked is one whose process died in the attempt.
+    """
     with transaction.atomic():
-        _lock(head.group, head.topic, head.key)
+        _lock_in_time(head)
         mine = ParkedEvent.objects.select_for_update().filter(pk=head.pk, attempts=head.attempts).first()
         if mine is None:
-            return
-        answer(delivery_of(mine))
+            return None
+        try:
+            _answer_once(mine, answer)
+        except Exception as error:
+            if is_out_of_service(error) or connection.needs_rollback:  # then nothing can be written down either
+                raise
+            _record_failure(mine, error)
+            return error
         _release(mine)
         fault("during_retry")
+    return None
+
+
+def _answer_once(parked: ParkedEvent, answer: Answer) -> None:
+    """Run the handlers, unless the group has taken care of the event that this turns out to be.
+
+    A message that could not be read was claimed by its place; an upgrade may make two copies of an event readable.
+    """
+    if parked.crashes > bus_settings().crash_attempts:
+        raise HandlerCrashedError(f"the process ended in {parked.crashes - 1} attempts at this event")
+    delivery = delivery_of(parked)
+    with transaction.atomic():
+        if delivery.event is None or delivery.event_id == parked.event_id or _claim(parked, delivery.event_id):
+            answer(delivery)
+            connection.check_constraints()  # deferred ones would fail when the failure cannot be written down any more
+
+
+def _claim(parked: ParkedEvent, event_id: str) -> bool:
+    place = {"topic": parked.topic, "partition": parked.partition, "offset": parked.offset}
+    _, is_new = InboxEvent.objects.get_or_create(group=parked.group, event_id=event_id, defaults=place)
+    return is_new
 
 
 def _take_back(head: ParkedEvent) -> None:
     """Uncount an attempt that the database cut short, if it lets us: the handler neither failed nor crashed."""
     counted = ParkedEvent.objects.filter(pk=head.pk, attempts=head.attempts, state=ParkedEvent.State.RETRYING)
     with suppress(DatabaseError, InterfaceError):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+        replace_if_broken()
         with transaction.atomic():
             counted.update(attempts=head.attempts - 1, crashes=head.crashes - 1)
 
@@ -283,9 +330,18 @@ def _promote(head: ParkedEvent) -> None:
 
 
 def _lock(group: str, topic: str, key: str) -> None:
-    number = crc32(f"{group}\x1f{topic}\x1f{key}".encode()) - 2**31
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_SPACE, number])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_SPACE, _lock_number(group, topic, key)])
+
+
+def _lock_in_time(head: ParkedEvent) -> None:
+    """Lock an attempt's key before its lease is over: in a longer wait others would begin attempts at it too."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_IN_TIME, [LOCK_SPACE, _lock_number(head.group, head.topic, head.key), LOCK_WAIT])
+
+
+def _lock_number(group: str, topic: str, key: str) -> int:
+    return crc32(f"{group}\x1f{topic}\x1f{key}".encode()) - 2**31
 
 
 def _row(group: str, delivery: Delivery, **fields: object) -> ParkedEvent:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from typing import TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
 from eventbus import metrics, parking
@@ -22,12 +22,13 @@ from eventbus.breaker import Breaker
 from eventbus.conf import bus_settings
 from eventbus.context import SEVERAL_CAUSES, event_context
 from eventbus.crew import Caution
-from eventbus.database import is_out_of_service
+from eventbus.database import is_lost, is_out_of_service
 from eventbus.exceptions import EventBusError
 from eventbus.faults import fault
 from eventbus.handlers import Handler, handlers_of
 from eventbus.messages import Delivery, Message, read
 from eventbus.models import ParkedEvent
+from eventbus.topics import topics_of
 
 FIRST = 100  # messages of a process's first transaction; the next ones grow while there is time and work
 FINER = 10  # into so many parts a failed batch is cut
@@ -61,6 +62,7 @@ class Processor:
         self.room = room
         self.group = settings.room(room).group_id
         self.handlers = handlers_of(room)
+        self._topics = topics_of(room)
         self.breaker = Breaker(self.group)
         self.caution = Caution(settings.consumer_batch)
         self._batch, self._seconds = settings.consumer_batch, settings.consumer_transaction_seconds
@@ -94,7 +96,8 @@ class Processor:
 
     def retry_due(self, *, limit: int = 100, seconds: float = inf) -> int:
         """Run parked heads whose time has come, with their followers in order; the number of attempts made."""
-        made = guarded(lambda: parking.retry_due(self.group, self.answer, self.breaker, limit=limit, seconds=seconds))
+        whose = (self.group, self.answer, self.breaker)
+        made = guarded(lambda: parking.retry_due(*whose, topics=self._topics, limit=limit, seconds=seconds))
         metrics.consumer_retries.labels(self.group).inc(made)
         return made
 
@@ -286,7 +289,7 @@ def guarded(work: Callable[[], Result]) -> Result:
         _look_at_connection()
         return work()
     except (DatabaseError, InterfaceError) as error:
-        if not is_out_of_service(error) and not _is_lost(error):
+        if not is_out_of_service(error) and not is_lost(error):
             raise
         if not connection.in_atomic_block:
             connection.close()
@@ -304,11 +307,6 @@ def _look_at_connection() -> None:
         return
     connection.close_if_unusable_or_obsolete()
     _looked.at = now
-
-
-def _is_lost(error: Exception) -> bool:
-    is_of_connection = isinstance(error, OperationalError | InterfaceError)
-    return is_of_connection and not connection.in_atomic_block and not connection.is_usable()
 
 
 def _atomically(work: Callable[[], Result]) -> Result:

@@ -149,10 +149,10 @@ def test_a_careful_message_has_a_fixed_price(sample_room: None) -> None:
         processor.process([message(counter, 1)])
 
     texts = [query["sql"].split()[0] for query in queries if "sample_effect" not in query["sql"]]
-    # claim, lock key, is it parked, store; lock key and head, take it away, is there another head, a follower
+    # claim, lock key, is it parked, store; lock key and head, look at deferred rules, take it away, who comes next
     assert [text for text in texts if text not in {"SAVEPOINT", "RELEASE"}] == [
         *("INSERT", "SELECT", "SELECT", "INSERT"),
-        *("SELECT", "SELECT", "DELETE", "SELECT", "SELECT"),
+        *("SELECT", "SELECT", "SET", "SET", "DELETE", "SELECT", "SELECT"),
     ]
 
 

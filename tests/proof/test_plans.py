@@ -92,7 +92,7 @@ def test_at_size_every_question_of_the_bus_is_answered_by_its_index() -> None:
     assert scans_of(claim) == []
 
     parked = plans_of(lambda: parking.blocked_keys(GROUP, [("sample.counted", str(n)) for n in range(100, 150)]))
-    parked += plans_of(lambda: parking._begin_attempt(GROUP, ()))
+    parked += plans_of(lambda: parking._begin_attempt(GROUP, ["sample.counted"]))
     assert parked != []
     reads = [scan for plan in parked for scan in scans_of(plan)]
     assert reads != []
