@@ -129,6 +129,11 @@ class Cluster:
             row[1] += latest[place]
         return [TopicLag(group, topic, end - done, done, end) for topic, (done, end) in sorted(sums.items())]
 
+    def committed(self, group: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        """The offset of each partition that the group goes on at; negative, or missing, where it committed none."""
+        parts = self._parts(topics)
+        return self._committed(group, parts) if parts else {}
+
     def ranges(self, topics: Iterable[str]) -> dict[tuple[str, int], tuple[int, int]]:
         """The first offset that each partition still holds, and the one that its next message will have."""
         parts = self._parts(topics)

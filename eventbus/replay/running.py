@@ -22,9 +22,10 @@ from eventbus.exceptions import EventBusError
 from eventbus.faults import fault
 from eventbus.handlers import Handler, handlers_of
 from eventbus.messages import Delivery, Message
-from eventbus.models import InboxEvent, OperatorAction, Replay
+from eventbus.models import InboxEvent, OperatorAction, ParkedEvent, Replay
 from eventbus.processing import Processor
 from eventbus.replay.choice import Choice
+from eventbus.replay.order import SteppedOver
 from eventbus.replay.sources import SOURCES
 from eventbus.topics import topics_of
 
@@ -49,6 +50,7 @@ class Forecast:
 
     new: Counter[str] = field(default_factory=Counter)
     known: Counter[str] = field(default_factory=Counter)
+    stepped_over: SteppedOver | None = None  # what it would stop at
 
 
 def choose(
@@ -79,8 +81,10 @@ def choose(
 def forecast(room: str, choice: Choice, *, source: str) -> Forecast:
     """Look at every chosen event and do nothing."""
     reader, found, group = SOURCES[source], Forecast(), bus_settings().room(room).group_id
-    for deliveries, _ in reader.pages(choice, *reader.span(choice)):
+    for deliveries, _ in reader.pages(choice, *reader.span(choice, group=group)):
         handled = handled_among(group, deliveries)
+        new = [delivery for delivery in deliveries if delivery.event_id not in handled]
+        found.stepped_over = found.stepped_over or reader.stepped_over(group, choice, new)
         for delivery in deliveries:
             counted = found.known if delivery.event_id in handled else found.new
             counted[delivery.message.topic] += 1
@@ -90,11 +94,12 @@ def forecast(room: str, choice: Choice, *, source: str) -> Forecast:
 
 def begin_replay(*, room: str, choice: Choice, again: Sequence[str], source: str, actor: str, reason: str) -> Replay:
     """Write down what will be replayed, by whom and why; `run_replay` does it."""
-    position, end = SOURCES[source].span(choice)
+    group = bus_settings().room(room).group_id
+    position, end = SOURCES[source].span(choice, group=group)
     with transaction.atomic():
         replay = Replay.objects.create(
             room=room,
-            group=bus_settings().room(room).group_id,
+            group=group,
             source=source,
             choice=choice.to_json(),
             again=list(again),
@@ -115,6 +120,7 @@ def resume_replay(replay_id: int, *, actor: str, reason: str) -> Replay:
         raise ReplayRefusedError(f"There is no replay {replay_id}.")
     if replay.state == Replay.State.DONE:
         raise ReplayRefusedError(f"Replay {replay_id} is done: {replay.handled + replay.handled_again} events.")
+    choose(replay.room, again=replay.again, topics=replay.choice["topics"])  # what a new version may have taken away
     _audit(replay, actor=actor, reason=reason, what="resumed")
     return replay
 
@@ -142,7 +148,13 @@ class _Run:
     def run(self) -> None:
         replay = self.replay
         self._note(state=Replay.State.RUNNING, error="")
-        for deliveries, position in SOURCES[replay.source].pages(self.choice, replay.position, replay.end):
+        source = SOURCES[replay.source]
+        for deliveries, position in source.pages(self.choice, replay.position, replay.end):
+            handled = handled_among(replay.group, deliveries)
+            new = [delivery for delivery in deliveries if delivery.event_id not in handled]
+            if found := source.stepped_over(replay.group, self.choice, new):
+                self._note(state=Replay.State.STOPPED, error=str(found))
+                return
             for start in range(0, len(deliveries), CHUNK):
                 if self.stop.is_set():
                     self._note(state=Replay.State.STOPPED, error="stopped by hand")
@@ -194,13 +206,17 @@ class _Run:
             if self.processor.process([delivery.message]):
                 raise TooManyFailuresError(delivery.message)
             self.replay.handled += 1
-        elif handlers and delivery.event is not None:
+        elif handlers and delivery.event is not None and not self._is_parked(delivery):
             with event_context(delivery.context):
                 for handler in handlers:
                     handler(delivery.event)
             self.replay.handled_again += 1
         else:
             self.replay.skipped += 1
+
+    def _is_parked(self, delivery: Delivery) -> bool:
+        """Whether it was claimed to wait: its handlers have not run, and will when its turn comes."""
+        return ParkedEvent.objects.filter(group=self.replay.group, event_id=delivery.event_id).exists()
 
     def _named(self, delivery: Delivery) -> list[Handler]:
         answers = self.processor.handlers.get(delivery.event_type, ())

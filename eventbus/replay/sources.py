@@ -4,7 +4,8 @@ With each page comes the position to go on from when everything in it is done. T
 that what is published meanwhile is left to the consumers.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -13,10 +14,14 @@ from django.db.models import Max
 
 from eventbus.exceptions import EventBusError
 from eventbus.journal.partitions import TABLE
+from eventbus.kafka.admin import Cluster
 from eventbus.kafka.reading import bounds, read_between
 from eventbus.messages import Delivery, Message, read
 from eventbus.models import JournalEvent, Replay
 from eventbus.replay.choice import Choice
+from eventbus.replay.order import SteppedOver, stepped_over
+
+logger = logging.getLogger(__name__)
 
 PAGE = 500
 
@@ -31,17 +36,20 @@ class EmptyJournalError(EventBusError):
 class Source(Protocol):
     """A place that still holds events."""
 
-    def span(self, choice: Choice) -> tuple[Position, Position]:
-        """Where to begin, and where it ends now."""
+    def span(self, choice: Choice, *, group: str) -> tuple[Position, Position]:
+        """Where to begin, and where it ends now for this group."""
 
     def pages(self, choice: Choice, position: Position, end: Position) -> Iterator[Page]:
         """The chosen messages from a position to the end."""
+
+    def stepped_over(self, group: str, choice: Choice, new: Sequence[Delivery]) -> SteppedOver | None:
+        """What the group would hear after these of its key, though it comes before them."""
 
 
 class Journal:
     """The journal's rows in the order of their ids, which within a topic and partition is that of their arrival."""
 
-    def span(self, choice: Choice) -> tuple[Position, Position]:
+    def span(self, choice: Choice, *, group: str) -> tuple[Position, Position]:
         """From the first row to the last; raises EmptyJournalError when there is none.
 
         The lock waits for the writers of the moment: a row that committed later with a lower id would be stepped over.
@@ -63,6 +71,10 @@ class Journal:
                 return
             position = {"id": rows[-1].pk}
             yield [read(message_of(row)) for row in rows], position
+
+    def stepped_over(self, group: str, choice: Choice, new: Sequence[Delivery]) -> SteppedOver | None:
+        """By what it holds itself."""
+        return stepped_over(group, choice, new)
 
 
 def _bounds(choice: Choice) -> dict[str, Any]:
@@ -91,9 +103,23 @@ def message_of(row: JournalEvent) -> Message:
 class Kafka:
     """The topics themselves, as far back as Kafka keeps them."""
 
-    def span(self, choice: Choice) -> tuple[Position, Position]:
-        """From the first message of that time to the last there is now; raises TransportError."""
+    def span(self, choice: Choice, *, group: str) -> tuple[Position, Position]:
+        """From the first message of that time to the last there is now; raises TransportError.
+
+        Where that steps over what the group has not come to, it ends there: the rest is left to the group's consumers,
+        for handed over now it would overtake what stands before it.
+        """
         start, end = bounds(list(choice.topics), since=choice.since)
+        earliest, _ = bounds(list(choice.topics), since=None)
+        committed = Cluster().committed(group, choice.topics)
+        left = 0
+        for place, last in end.items():
+            come_to = max(earliest[place], committed.get(place, -1))
+            if choice.event_ids or come_to < start[place]:
+                end[place] = max(start[place], min(last, come_to))
+                left += last - end[place]
+        if left:
+            logger.warning("%d messages are left to the consumers of %s, which have not come to them", left, group)
         return _written(start), _written(end)
 
     def pages(self, choice: Choice, position: Position, end: Position) -> Iterator[Page]:
@@ -101,6 +127,10 @@ class Kafka:
         for messages in read_between(_places(position), _places(end)):
             position = position | {f"{m.topic}:{m.partition}": m.offset + 1 for m in messages}
             yield [delivery for delivery in map(read, messages) if choice.takes(delivery)], position
+
+    def stepped_over(self, group: str, choice: Choice, new: Sequence[Delivery]) -> SteppedOver | None:
+        """Nothing: it ends before that."""
+        return None
 
 
 def _written(offsets: dict[tuple[str, int], int]) -> Position:

@@ -247,7 +247,7 @@ def test_a_replay_ends_behind_the_writers_of_the_moment(bus: Any) -> None:
         assert is_written.wait(60)
         JournalWriter().process([message(timestamp=at(minutes=1))])
         choice, _ = choose("tests")
-        pages = Journal().pages(choice, *Journal().span(choice))
+        pages = Journal().pages(choice, *Journal().span(choice, group="sample-consumer-group"))
         return [delivery.message.offset for deliveries, _ in pages for delivery in deliveries]
 
     [found] = [answer for answer in at_once(slow_writer, another_writer_and_a_replay) if answer is not None]

@@ -1,5 +1,6 @@
 """A replay: what was missed is handled, what was handled is skipped or repeated by name, a crash doubles nothing."""
 
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -59,6 +60,12 @@ def forget_effects() -> None:
         cursor.execute("TRUNCATE sample_effect")
 
 
+def handle_and_forget(messages: list[Message]) -> None:
+    """These were handled before the story begins."""
+    Processor("tests").process(messages)
+    forget_effects()
+
+
 def test_nothing_is_done_before_it_is_applied(journal: JournalWriter) -> None:
     messages = history(3)
     journal.process(messages)
@@ -103,11 +110,85 @@ def test_what_was_missed_is_handled_in_order_and_the_rest_is_skipped(journal: Jo
 )
 def test_times_and_topics_bound_it(journal: JournalWriter, bounds: list[str], expected: list[int]) -> None:
     counter = uuid4()
-    journal.process(history(4, counter=counter))
+    messages = history(4, counter=counter)
+    journal.process(messages)
+    handle_and_forget(messages[: expected[0] - 1])
 
     applied(*bounds)
 
     assert numbers(counter) == expected
+
+
+def test_nothing_is_handed_over_before_what_its_group_has_not_come_to(journal: JournalWriter) -> None:
+    """A consumer that lags would handle a key's later events first."""
+    counter, other = uuid4(), uuid4()
+    messages = history(4, counter=counter)
+    journal.process([*history(2, counter=other), *messages])
+    Processor("tests").process(messages[:1])
+    [last] = JournalEvent.objects.filter(offset=messages[3].offset)
+
+    shown = StringIO()
+    call_command("replay_events", "tests", "--event", last.event_id, stdout=StringIO(), stderr=shown)
+    reason = f"{messages[1].place} of 2026-03-01T12:02:00+00:00 comes before what was chosen of its key"
+    assert reason in shown.getvalue()
+    for bounds in (["--since", "2026-03-01T12:03:00"], ["--event", last.event_id]):
+        with pytest.raises(CommandError, match=rf"stopped: {re.escape(reason)}.*--resume"):
+            applied(*bounds)
+    assert numbers(counter) == [1]
+    applied("--until", "2026-03-01T12:03:00", "--key", str(counter))
+    assert (numbers(counter), numbers(other)) == ([1, 2], [])
+
+    Processor("tests").process(messages[:3])  # the consumer catches up
+    for stopped in Replay.objects.filter(state=Replay.State.STOPPED):
+        call_command("replay_events", resume=stopped.pk, reason="it has caught up", stdout=StringIO())
+    assert numbers(counter) == [1, 2, 3, 4]
+
+
+def test_what_was_parked_or_forgotten_by_the_inbox_is_not_stepped_over(journal: JournalWriter, bus: Any) -> None:
+    counter = uuid4()
+    old, *messages = history(4, counter=counter)
+    unread = message(key=messages[0].key, value=b"{", timestamp=NOON)
+    journal.process([old, unread, *messages])
+    JournalEvent.objects.filter(offset=old.offset).update(recorded_at=datetime(2020, 1, 1, tzinfo=UTC))
+    troubles[2] = lambda: ValueError("not now")
+    Processor("tests").process([unread, messages[0]])
+
+    applied("--since", "2026-03-01T12:03:00")
+
+    states = ParkedEvent.objects.order_by("id").values_list("state", flat=True)
+    assert list(states) == ["dead", "queued", "queued", "queued"]
+
+
+def test_what_waits_parked_is_not_repeated(journal: JournalWriter) -> None:
+    """Its handlers have not run yet: run now, and again when its turn comes, they would run twice."""
+    counter = uuid4()
+    messages = history(3, counter=counter)
+    journal.process(messages)
+    troubles[2] = lambda: ValueError("not now")
+    Processor("tests").process(messages)
+    troubles.clear()
+
+    forget_effects()
+
+    told = applied("--all", "--again", "remember")
+
+    assert "0 events handed over, 1 again, 2 skipped." in told
+    ParkedEvent.objects.filter(state="retrying").update(next_attempt_at="2020-01-01T00:00Z")
+    Processor("tests").retry_due()
+    assert numbers(counter) == [1, 2, 3]
+
+
+def test_a_replay_is_not_resumed_by_a_version_without_its_handler(journal: JournalWriter) -> None:
+    """It would call every event skipped, and be done."""
+    journal.process(history(1))
+    replay = made(again=("remember",))
+    Replay.objects.update(again=["what_it_was_called"])
+
+    with pytest.raises(CommandError, match="tests has no handler 'what_it_was_called'; it has remember, tally"):
+        call_command("replay_events", resume=replay.pk, reason="it crashed", stdout=StringIO())
+
+    replay.refresh_from_db()
+    assert (replay.state, replay.skipped) == (Replay.State.RUNNING, 0)
 
 
 def test_keys_and_ids_bound_it(journal: JournalWriter) -> None:

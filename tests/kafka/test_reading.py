@@ -16,6 +16,7 @@ from eventbus.kafka.reading import bounds, read_between
 from eventbus.models import Replay
 from eventbus.outbox import publish, topic_of
 from eventbus.relay import Relay
+from eventbus.replay import sources
 from eventbus.topics import sync_topics
 from tests.eventbus.sample import Counted, effects, numbers
 
@@ -132,6 +133,32 @@ def test_what_kafka_still_holds_is_replayed_from_it_in_order_and_resumed(topic: 
     assert len(effects()) == 120
     replay.refresh_from_db()
     assert (replay.state, replay.skipped) == (Replay.State.DONE, 120)
+
+
+def test_what_the_group_has_not_come_to_is_left_to_its_consumers(
+    topic: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [counter] = send(3, counters=1)
+    [*_, last] = [message for page in read_between(*bounds([topic], since=None)) for message in page]
+
+    def bounds_of_a_broker_that_searches_by_time(topics: list[str], *, since: Any) -> Any:
+        start, end = bounds(topics, since=None)
+        return ({place: end[place] - 1 if end[place] else 0 for place in start} if since else start), end
+
+    monkeypatch.setattr(sources, "bounds", bounds_of_a_broker_that_searches_by_time)
+    command = ["replay_events", "tests", "--from", "kafka", "--apply", "--reason", "it seemed lost", "--rate", "100000"]
+
+    call_command(*command, "--event", last.headers["ce_id"], stdout=StringIO())
+    call_command(*command, "--since", "2026-03-01T12:00", stdout=StringIO())
+
+    assert effects() == []
+    left = [line.getMessage() for line in caplog.records if line.name == sources.__name__]
+    assert left == [
+        f"{count} messages are left to the consumers of sample-consumer-group, which have not come to them"
+        for count in (3, 1)
+    ]
+    assert Consumer("tests").drain() == 3
+    assert numbers(counter) == [1, 2, 3]
 
 
 def test_a_replay_from_a_broker_that_is_away_says_so(bus: Any) -> None:

@@ -111,6 +111,8 @@ class Command(BaseCommand):
         known, new = found.known.total(), found.new.total()
         left = f"{known} would be given to {', '.join(again)} again" if again else f"{known} would be skipped"
         self.stdout.write(f"{new} events would be handed to {room}, {left}. Nothing was done; --apply does it.")
+        if found.stepped_over:
+            self.stderr.write(f"It would stop: {found.stepped_over}.")
 
     def _run(self, replay: Replay, options: dict[str, Any]) -> None:
         stop = threading.Event()
