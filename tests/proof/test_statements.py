@@ -82,6 +82,8 @@ def test_an_attempt_at_a_parked_event_has_a_fixed_price() -> None:
         ParkedEvent.objects.update(next_attempt_at=None, state=ParkedEvent.State.QUEUED)
         assert processor.retry_due() == 0
 
-    # count the attempt; lock key and head; handle; take it away; is there another head? its follower comes up
-    assert verbs(queries) == ["SELECT", "UPDATE", "SELECT", "SELECT", "DELETE", "SELECT", "SELECT", "UPDATE"]
+    # count the attempt; lock key and head; handle; look at deferred rules
+    assert verbs(queries)[:6] == ["SELECT", "UPDATE", "SELECT", "SELECT", "SET", "SET"]
+    # take it away; is there another head? its follower comes up
+    assert verbs(queries)[6:] == ["DELETE", "SELECT", "SELECT", "UPDATE"]
     assert verbs(idle) == ["UPDATE", "SELECT"]
