@@ -13,6 +13,7 @@ POSITIVE = (
     *("buckets", "partitions", "replication_factor", "consumer_batch", "retry_attempts"),
     *("inbox_retention_days", "journal_retention_days", "parked_limit", "crash_attempts"),
 )
+ABOVE_0 = ("consumer_transaction_seconds", "consumer_hold_seconds", "consumer_batch_bytes", "relay_batch_bytes")
 CHOICES = {
     "group_protocol": ("KAFKA_GROUP_PROTOCOL", ("consumer", "classic")),
     "relay_wake": ("EVENTBUS_RELAY_WAKE", ("poll", "notify")),
@@ -67,6 +68,7 @@ class BusSettings:
     lease_seconds: float = 10.0
     relay_batch_min: int = 200
     relay_batch_max: int = 4000
+    relay_batch_bytes: int = 16_000_000  # a round of larger events takes fewer; one more may come before it does
     relay_idle_seconds: float = 0.02  # the longest pause between two looks at an empty outbox
     relay_wake: str = "poll"  # or "notify": publish() rings, and an idle relay waits for that
     delivery_timeout_seconds: float = 30.0
@@ -111,7 +113,7 @@ class BusSettings:
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        for name in ("consumer_transaction_seconds", "consumer_hold_seconds", "consumer_batch_bytes"):
+        for name in ABOVE_0:
             if getattr(self, name) <= 0:
                 raise ImproperlyConfigured(f"EVENTBUS[{name!r}] must be above 0")
         for name in POSITIVE:

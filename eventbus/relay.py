@@ -103,6 +103,7 @@ class Relay:
         owned = self.leases.held()
         rows = self._fetch(owned) if owned else []
         if not rows:
+            self._per_bucket = self._least  # what comes next may be large
             return 0
         metrics.relay_round_rows.observe(len(rows))
         with metrics.relay_round_seconds.time():
@@ -261,10 +262,15 @@ class Relay:
         self.leases.close()
 
     def _adapt(self, rows: Sequence[Row]) -> None:
-        """Let a round take more while a bucket has more to give, up to relay_batch_max rows, else less."""
-        most = self.settings.relay_batch_max
-        fullest = max(Counter([row.bucket for row in rows]).values())
-        if fullest >= self._per_bucket and len(rows) <= most // 2:
+        """Let a round take more while a bucket has more to give, up to relay_batch_max rows, else less.
+
+        And less where events are large: all of a round is in memory.
+        """
+        most, most_bytes = self.settings.relay_batch_max, self.settings.relay_batch_bytes
+        fullest, size = max(Counter([row.bucket for row in rows]).values()), sum([len(row.payload) for row in rows])
+        if size > most_bytes:
+            self._per_bucket = max(1, fullest * most_bytes // size)
+        elif fullest >= self._per_bucket and len(rows) <= most // 2 and size <= most_bytes // 2:
             self._per_bucket = min(self._per_bucket * 2, most)
         elif len(rows) > most or fullest < self._per_bucket // 4:
             self._per_bucket = max(self._per_bucket // 2, self._least)
