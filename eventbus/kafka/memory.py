@@ -112,8 +112,8 @@ class MemoryConsumer:
         return taken
 
     def done(self, messages: Iterable[Message]) -> None:
-        """Commit everything up to these messages."""
-        for message in messages:
+        """Commit everything up to these messages, where it is owned."""
+        for message in filter(self.owns, messages):
             place = (message.topic, message.partition)
             self._committed[place] = max(message.offset + 1, self._committed.get(place, 0))
 
@@ -125,8 +125,8 @@ class MemoryConsumer:
         """Nobody is thrown out of this group for silence."""
 
     def put_back(self, messages: Iterable[Message]) -> None:
-        """Take these, and what follows them, again later."""
-        for message in messages:
+        """Take these, and what follows them, again later, where it is owned."""
+        for message in filter(self.owns, messages):
             place = (message.topic, message.partition)
             self._position[place] = min(message.offset, self._position[place])
 

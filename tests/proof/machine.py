@@ -254,8 +254,8 @@ class BusMachine(RuleBasedStateMachine):
     def everything_taken_has_its_effect_or_is_kept(self) -> None:
         handled = set(InboxEvent.objects.values_list("event_id", flat=True))
         assert len(handled) == len(sample.effects()) + ParkedEvent.objects.count() + len(self.discarded)
-        for partition, committed in self.group.committed.items():
-            log = self.broker.logs[TOPIC, partition]
+        for place, committed in self.group.committed.items():
+            log = self.broker.logs[place]
             assert {message.headers["ce_id"] for message in log[:committed]} <= handled, "offset before the effect"
 
     # When the trouble is over, everything arrives
