@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from eventbus.conf import bus_settings
 from eventbus.models import OutboxEvent, RelayBucket
@@ -135,6 +135,9 @@ class Leases:
                     guarded(self._renew)
                 except DatabaseUnavailableError:
                     continue  # the main loop meets the same trouble and says it
+                except DatabaseError as error:  # a deadlock, or too long a wait: no reason never to renew again
+                    reason = str(error).partition("\n")[0]
+                    logger.warning("relay: the leases were not renewed, the next time is soon: %s", reason)
         finally:
             connection.close()
 
