@@ -1,5 +1,8 @@
 """When PostgreSQL itself cannot work, whoever asks: no fault of an event, a handler or a row."""
 
+from datetime import datetime
+from typing import cast
+
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 OUT_OF_SERVICE = (
@@ -25,6 +28,14 @@ def is_lost(error: BaseException) -> bool:
 def is_lock_timeout(error: BaseException) -> bool:
     """Whether a statement waited for a lock for longer than it may."""
     return isinstance(error, DatabaseError) and _state_of(error) == LOCK_TIMEOUT
+
+
+def database_time() -> datetime:
+    """What the database's clock says, which times in its rows are held against: that of a host may be another."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        [now] = cursor.fetchone()
+    return cast("datetime", now)
 
 
 def replace_if_broken() -> None:

@@ -12,6 +12,7 @@ from django.db.models import Min
 from django.utils import timezone
 
 from eventbus.conf import bus_settings
+from eventbus.database import database_time
 from eventbus.events import registered
 from eventbus.exceptions import TransportError
 from eventbus.journal.partitions import existing_days, today
@@ -242,7 +243,7 @@ def clocks_agree() -> Iterator[Finding]:
 
 def outbox_flows() -> Iterator[Finding]:
     """Events that wait too long, buckets without a relay, keys that the broker refuses."""
-    now = timezone.now()
+    now = database_time()
     oldest = OutboxEvent.objects.aggregate(oldest=Min("created_at"))["oldest"]
     if oldest and now - oldest > OLDEST_WAITING:
         yield Finding(
@@ -285,7 +286,7 @@ def consumers_follow() -> Iterator[Finding]:
 
 def nothing_is_stuck() -> Iterator[Finding]:
     """Dead letters, keys parked for hours, replays that stopped."""
-    hours = timezone.now() - timedelta(hours=1)
+    hours = database_time() - timedelta(hours=1)
     for group in sorted(room.group_id for room in bus_settings().rooms.values()):
         dead = ParkedEvent.objects.dead().filter(group=group)
         if count := dead.count():
@@ -318,7 +319,7 @@ def journal_has_its_days() -> Iterator[Finding]:
 
 
 def _age(moment: datetime) -> str:
-    return _minutes(timezone.now() - moment)
+    return _minutes(database_time() - moment)
 
 
 def _minutes(age: Any) -> str:

@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID, uuid4
 
 from django.core.exceptions import ImproperlyConfigured
-from django.utils import timezone
+from django.db.models import F
+from django.db.models.functions import Now
 
 from eventbus import metrics
 from eventbus.backlog import Backlog
@@ -155,8 +156,9 @@ class Relay:
         if not self.health.port or time.monotonic() - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = time.monotonic()
-        oldest = guarded(lambda: OutboxEvent.objects.order_by("id").values_list("created_at", flat=True).first())
-        metrics.outbox_oldest_age.set((timezone.now() - oldest).total_seconds() if oldest else 0.0)
+        waiting = OutboxEvent.objects.order_by("id").annotate(age=Now() - F("created_at"))
+        oldest = guarded(waiting.values_list("age", flat=True).first)
+        metrics.outbox_oldest_age.set(oldest.total_seconds() if oldest else 0.0)
         metrics.outbox_waiting.set(guarded(OutboxEvent.objects.values("id")[:COUNTED].count))
         metrics.held_keys.set(guarded(HeldKey.objects.count))
         metrics.relay_buckets.set(len(self.leases.held()))

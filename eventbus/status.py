@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Count, Min, Q
-from django.utils import timezone
 
 from eventbus.conf import bus_settings
+from eventbus.database import database_time
 from eventbus.exceptions import TransportError
 from eventbus.kafka.admin import Cluster
 from eventbus.models import ConsumerWorker, HeldKey, OutboxEvent, ParkedEvent, PausedTopic, RelayBucket, RelayWorker
@@ -16,8 +16,9 @@ from eventbus.topics import topics_of
 
 def bus_status() -> dict[str, Any]:
     """A JSON-ready picture; ages in seconds, lag in messages. `kafka` says why lag is missing when it is."""
-    status: dict[str, Any] = {"outbox": _outbox(), "relays": _relays(), "held_keys": _held(), "parked": _parked()}
-    status["consumers"], status["paused_topics"] = _consumers(), _paused()
+    now = database_time()
+    status: dict[str, Any] = {"outbox": _outbox(now), "relays": _relays(now), "held_keys": _held(now)}
+    status |= {"parked": _parked(now), "consumers": _consumers(now), "paused_topics": _paused(now)}
     try:
         status["lag"] = _lag()
         status["kafka"] = "reachable"
@@ -27,13 +28,12 @@ def bus_status() -> dict[str, Any]:
     return status
 
 
-def _outbox() -> dict[str, Any]:
+def _outbox(now: datetime) -> dict[str, Any]:
     found = OutboxEvent.objects.aggregate(waiting=Count("id"), oldest=Min("created_at"))
-    return {"waiting": found["waiting"], "oldest_age_seconds": _age(found["oldest"])}
+    return {"waiting": found["waiting"], "oldest_age_seconds": _age(found["oldest"], now)}
 
 
-def _relays() -> list[dict[str, Any]]:
-    now = timezone.now()
+def _relays(now: datetime) -> list[dict[str, Any]]:
     buckets: dict[Any, list[int]] = {}
     for row in RelayBucket.objects.filter(expires_at__gt=now):
         buckets.setdefault(row.owner, []).append(row.bucket)
@@ -43,28 +43,28 @@ def _relays() -> list[dict[str, Any]]:
     ]
 
 
-def _consumers() -> list[dict[str, Any]]:
+def _consumers(now: datetime) -> list[dict[str, Any]]:
     return [
-        {"group": worker.group, "host": worker.host, "pid": worker.pid, "seen_age_seconds": _age(worker.seen_at)}
+        {"group": worker.group, "host": worker.host, "pid": worker.pid, "seen_age_seconds": _age(worker.seen_at, now)}
         for worker in ConsumerWorker.objects.order_by("group", "started_at")
     ]
 
 
-def _paused() -> list[dict[str, Any]]:
+def _paused(now: datetime) -> list[dict[str, Any]]:
     return [
-        {"group": row.group, "topic": row.topic, "reason": row.reason, "age_seconds": _age(row.paused_at)}
+        {"group": row.group, "topic": row.topic, "reason": row.reason, "age_seconds": _age(row.paused_at, now)}
         for row in PausedTopic.objects.order_by("group", "topic")
     ]
 
 
-def _held() -> list[dict[str, Any]]:
+def _held(now: datetime) -> list[dict[str, Any]]:
     return [
-        {"topic": held.topic, "key": held.key, "reason": held.reason, "age_seconds": _age(held.held_at)}
+        {"topic": held.topic, "key": held.key, "reason": held.reason, "age_seconds": _age(held.held_at, now)}
         for held in HeldKey.objects.order_by("held_at")[:100]
     ]
 
 
-def _parked() -> list[dict[str, Any]]:
+def _parked(now: datetime) -> list[dict[str, Any]]:
     state = ParkedEvent.State
     counted = (
         ParkedEvent.objects.values("group", "topic")
@@ -79,7 +79,7 @@ def _parked() -> list[dict[str, Any]]:
     )
     return [
         {**{name: row[name] for name in ("group", "topic", "keys", "events", "retrying", "dead")}}
-        | {"oldest_age_seconds": _age(row["oldest"])}
+        | {"oldest_age_seconds": _age(row["oldest"], now)}
         for row in counted
     ]
 
@@ -95,5 +95,5 @@ def _lag() -> list[dict[str, Any]]:
     return rows
 
 
-def _age(moment: datetime | None) -> float | None:
-    return None if moment is None else round((timezone.now() - moment).total_seconds(), 3)
+def _age(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else max(0.0, round((now - moment).total_seconds(), 3))

@@ -8,28 +8,33 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
+from eventbus.doctor import outbox_flows
 from eventbus.exceptions import NotYetError
+from eventbus.health import Health
 from eventbus.models import InboxEvent, ParkedEvent, RelayBucket
+from eventbus.outbox import publish
 from eventbus.processing import Processor
 from eventbus.relay import Relay
+from eventbus.status import bus_status
 from eventbus.tasks import prune_inbox
 from tests.eventbus.conftest import message
-from tests.eventbus.sample import numbers, troubles
+from tests.eventbus.sample import Counted, numbers, troubles
 from tests.house.checkout import ROOT, place, python_files, tree
 
+HOUR = 3600.0
 State = ParkedEvent.State
 WALL_CLOCKS = {"timezone.now", "datetime.now", "datetime.utcnow", "time.time", "time.time_ns"}
 SHOWN_ONLY = {
-    "eventbus/doctor.py": "ages for people",
+    "eventbus/doctor.py": "compares it with the database's",
     "eventbus/events.py": "an event says when it was recorded; nothing is ordered by it",
     "eventbus/processing.py": "a metric",
-    "eventbus/relay.py": "a metric",
     "eventbus/replay/running.py": "when a replay moved last, for people",
-    "eventbus/status.py": "ages for people",
     "eventbus/kafka/security.py": "a certificate's end, for a message",
 }
 
@@ -97,6 +102,26 @@ def test_the_inbox_keeps_what_it_must_remember(processor: Processor, jump: Calla
     assert prune_inbox() == 1
 
     assert InboxEvent.objects.count() == 1
+
+
+def test_what_people_and_alarms_are_told_is_true(
+    bus: Any, db: None, jump: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus.EVENTBUS = {**bus.EVENTBUS, "brokers": "", "lease_seconds": HOUR}
+    relay = Relay()
+    relay.leases._balance()
+    monkeypatch.setattr(Health, "port", 1)  # somebody reads its metrics
+    with transaction.atomic():
+        publish(Counted(counter_id=uuid4(), number=1))
+    jump()
+
+    relay._look()
+    told = bus_status()
+
+    assert 0 <= REGISTRY.get_sample_value("tributary_outbox_oldest_age_seconds") < HOUR
+    assert 0 <= told["outbox"]["oldest_age_seconds"] < HOUR
+    assert [len(found["buckets"]) for found in told["relays"]] == [16]
+    assert list(outbox_flows()) == []
 
 
 def test_nothing_else_of_the_bus_asks_the_hosts_clock() -> None:
