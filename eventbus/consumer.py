@@ -18,6 +18,7 @@ from eventbus.kafka.consumer import EventConsumer
 from eventbus.leases import Trouble
 from eventbus.messages import Message
 from eventbus.models import ParkedEvent
+from eventbus.past_dead import free_followers
 from eventbus.processing import DatabaseUnavailableError, Processor, guarded
 from eventbus.topics import topics_of
 
@@ -44,6 +45,7 @@ class Consumer:
         self._retried_at = 0.0
         self._looked_at = -math.inf
         self._is_full = False
+        self._has_freed_followers = False
         self._topics = topics_of(room)
         if not self._topics:
             raise CatalogError(f"{room} handles no event, so there is nothing to consume")
@@ -178,6 +180,9 @@ class Consumer:
         if age is not None:
             logger.warning("consumer %s: a process of the group died; its messages are handled one by one", self.room)
             self.processor.caution.begin(age=age)
+        if not self._has_freed_followers:
+            free_followers(self.processor.group)
+            self._has_freed_followers = True
         breaker = self.processor.breaker
         breaker.synchronise()
         if breaker.known:

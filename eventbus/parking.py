@@ -52,7 +52,7 @@ def blocked_keys(group: str, places: Iterable[Place]) -> set[Place]:
     if not found:
         return found
     for topic, key in sorted(found):
-        _lock(group, topic, key)
+        lock(group, topic, key)
     return _parked_among(group, sorted(found))
 
 
@@ -149,7 +149,7 @@ def retry_all(dead: Iterable[ParkedEvent], *, per_second: float, actor: str, rea
 @transaction.atomic
 def retry(parked: ParkedEvent, *, actor: str, reason: str = "", after: timedelta = timedelta(0)) -> None:
     """Give a dead letter a new set of attempts, starting now or after a while."""
-    _lock(parked.group, parked.topic, parked.key)
+    lock(parked.group, parked.topic, parked.key)
     dead = ParkedEvent.objects.dead().select_for_update().filter(pk=parked.pk).first()
     if dead is None:
         return
@@ -164,14 +164,16 @@ def retry(parked: ParkedEvent, *, actor: str, reason: str = "", after: timedelta
 @transaction.atomic
 def edit(parked: ParkedEvent, *, payload: bytes, actor: str, reason: str) -> None:
     """Replace a dead letter's value by one that can be read, and retry it; raises DecodeError when it cannot be."""
-    _lock(parked.group, parked.topic, parked.key)
+    lock(parked.group, parked.topic, parked.key)
     dead = ParkedEvent.objects.dead().select_for_update().filter(pk=parked.pk).first()
     if dead is None:
         return
     dead.payload = payload
-    refused = delivery_of(dead).error
-    if refused is not None:
-        raise refused
+    edited = delivery_of(dead)
+    if edited.error is not None:
+        raise edited.error
+    if edited.event_id != dead.event_id and InboxEvent.objects.filter(group=dead.group, event_id=edited.event_id):
+        raise DecodeError(f"its id {edited.event_id} is that of another event, which {dead.group} has taken care of")
     dead.save(update_fields=["payload"])
     _audit(OperatorAction.Action.EDIT, dead, actor=actor, reason=reason)
     retry(dead, actor=actor, reason=reason)
@@ -180,7 +182,7 @@ def edit(parked: ParkedEvent, *, payload: bytes, actor: str, reason: str) -> Non
 @transaction.atomic
 def discard(parked: ParkedEvent, *, actor: str, reason: str) -> None:
     """Give a dead letter up: its event will have no effect in this group, and its key goes on."""
-    _lock(parked.group, parked.topic, parked.key)
+    lock(parked.group, parked.topic, parked.key)
     dead = ParkedEvent.objects.dead().select_for_update().filter(pk=parked.pk).first()
     if dead is None:
         return
@@ -199,7 +201,7 @@ def next_attempt(error: Exception, *, attempts: int) -> Combinable:
 def _is_parked(group: str, delivery: Delivery) -> bool:
     """Whether this message's key has a head; locked either way, so that it does not get two."""
     place = (delivery.message.topic, delivery.key)
-    _lock(group, *place)
+    lock(group, *place)
     return bool(_parked_among(group, [place]))
 
 
@@ -274,8 +276,7 @@ def _answer_once(parked: ParkedEvent, answer: Answer) -> None:
 
 def _claim(parked: ParkedEvent, event_id: str) -> bool:
     place = {"topic": parked.topic, "partition": parked.partition, "offset": parked.offset}
-    _, is_new = InboxEvent.objects.get_or_create(group=parked.group, event_id=event_id, defaults=place)
-    return is_new
+    return InboxEvent.objects.get_or_create(group=parked.group, event_id=event_id, defaults=place)[1]
 
 
 def _take_back(head: ParkedEvent) -> None:
@@ -295,7 +296,7 @@ def _record_failure(head: ParkedEvent, error: Exception) -> None:
     else:
         is_dead = isinstance(error, FOR_GOOD) or head.attempts >= settings.retry_attempts
     with transaction.atomic():
-        _lock(head.group, head.topic, head.key)
+        lock(head.group, head.topic, head.key)
         mine = ParkedEvent.objects.select_for_update().filter(pk=head.pk, attempts=head.attempts).first()
         if mine is None:
             return
@@ -310,17 +311,18 @@ def _record_failure(head: ParkedEvent, error: Exception) -> None:
             *(mine.group, mine.topic, mine.partition, mine.offset, mine.attempts, type(error).__name__),
         )
         if mine.group in settings.continue_past_dead:
-            _promote(mine)
+            promote(mine)
 
 
 def _release(head: ParkedEvent) -> None:
     """Take a head away and let the next of its key come up."""
     pk = head.pk
     ParkedEvent.objects.filter(pk=pk).delete()
-    _promote(head)
+    promote(head)
 
 
-def _promote(head: ParkedEvent) -> None:
+def promote(head: ParkedEvent) -> None:
+    """Make the first that waits the head of its key, unless there is one; under the key's lock."""
     key_rows = ParkedEvent.objects.of_key(head.group, head.topic, head.key)
     if key_rows.filter(state=ParkedEvent.State.RETRYING).exists():
         return
@@ -329,7 +331,8 @@ def _promote(head: ParkedEvent) -> None:
         _update(follower, state=ParkedEvent.State.RETRYING, next_attempt_at=Now())
 
 
-def _lock(group: str, topic: str, key: str) -> None:
+def lock(group: str, topic: str, key: str) -> None:
+    """Keep a key's parked events to this transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK_SPACE, _lock_number(group, topic, key)])
 

@@ -75,7 +75,7 @@ def key_at_work(key: str) -> Iterator[None]:
     def hold() -> None:
         try:
             with transaction.atomic():
-                parking._lock(GROUP, Counted.spec.topic, key)
+                parking.lock(GROUP, Counted.spec.topic, key)
                 is_held.set()
                 assert is_over.wait(PATIENCE_SECONDS)
         finally:

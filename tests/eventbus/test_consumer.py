@@ -15,7 +15,7 @@ from django.utils import timezone
 from eventbus import consumer as consumer_module
 from eventbus import parking, processing
 from eventbus.consumer import Consumer
-from eventbus.exceptions import TopicsPausedError
+from eventbus.exceptions import DomainError, TopicsPausedError
 from eventbus.handlers import Handler, handlers_of
 from eventbus.messages import Message
 from eventbus.models import ConsumerWorker, ParkedEvent, PausedTopic
@@ -75,6 +75,26 @@ def test_a_paused_topic_is_put_back_and_read_again_when_a_person_resumes_it(cons
     assert len(effects()) == 40
     assert consumer.health.troubles() == {}
     assert consumer.handled == 60
+
+
+def test_a_group_that_is_told_to_goes_on_past_what_was_dead_before(consumer: Consumer, group: Group, bus: Any) -> None:
+    """The setting is what an operator reaches for when keys stand still already."""
+    dead, waiting = uuid4(), uuid4()
+    troubles.update({1: lambda: DomainError("never"), 5: lambda: RuntimeError("not now")})
+    send(group, *(Counted(counter_id=dead, number=number) for number in (1, 2, 3)))
+    send(group, *(Counted(counter_id=waiting, number=number) for number in (5, 6)))
+    while not consumer._source.is_caught_up():
+        consumer.step()
+    assert numbers(dead) == []
+
+    bus.EVENTBUS = {**bus.EVENTBUS, "continue_past_dead": (GROUP,)}
+    successor = Consumer("tests")
+    for _ in range(3):
+        successor.step()
+
+    assert (numbers(dead), numbers(waiting)) == ([2, 3], [])
+    left = ParkedEvent.objects.order_by("id").values_list("key", "state")
+    assert list(left) == [(str(dead), "dead"), (str(waiting), "retrying"), (str(waiting), "queued")]
 
 
 def test_with_too_much_parked_nothing_is_read_until_there_is_less(

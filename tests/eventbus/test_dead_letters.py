@@ -162,6 +162,21 @@ def test_an_edit_that_cannot_be_read_changes_nothing(dead: ParkedEvent, tmp_path
     assert not OperatorAction.objects.exists()
 
 
+def test_an_edit_does_not_borrow_the_id_of_an_event_that_was_handled(
+    dead: ParkedEvent, processor: Processor, tmp_path: Path
+) -> None:
+    """It would be a duplicate, and be gone without an effect."""
+    handled = message(number=3)
+    processor.process([handled])
+    file = tmp_path / "value.json"
+    file.write_bytes(handled.value or b"")
+
+    with pytest.raises(CommandError, match=r"Nothing was changed: its id .* is that of another event"):
+        command("edit", dead.pk, "--file", file, "--reason", "copied")
+
+    assert bytes(ParkedEvent.objects.dead().get().payload or b"") == bytes(dead.payload or b"")
+
+
 def test_discard_needs_a_reason_and_frees_the_key(dead: ParkedEvent, processor: Processor) -> None:
     with pytest.raises(CommandError, match="needs --reason"):
         command("discard", dead.pk)
