@@ -16,7 +16,7 @@ from django.db import connection
 
 from eventbus.floors import Floors
 from eventbus.messages import Row
-from eventbus.processing import guarded
+from eventbus.processing import bookkept
 
 LOOK_SECONDS = 0.1
 
@@ -73,7 +73,7 @@ class Backlog:
 
         Leaves out held keys and the topics `without`.
         """
-        rows, is_held = guarded(lambda: self._read(owned, without=without, per_bucket=per_bucket))
+        rows, is_held = bookkept(lambda: self._read(owned, without=without, per_bucket=per_bucket))
         self._fetched, self._limit = len(rows), per_bucket
         self._may_raise = self._may_raise and not is_held and not without
         return rows
@@ -87,7 +87,7 @@ class Backlog:
                 cursor.execute(FINISH, [list(owned.keys()), list(owned.values()), self.owner, ids])
                 return int(cursor.rowcount)
 
-        finished = guarded(delete)
+        finished = bookkept(delete)
         if self._may_raise and finished == self._fetched:
             self.floors.emptied(rows, self._limit)
         return finished

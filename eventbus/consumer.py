@@ -19,7 +19,7 @@ from eventbus.leases import Trouble
 from eventbus.messages import Message
 from eventbus.models import ParkedEvent
 from eventbus.past_dead import free_followers
-from eventbus.processing import DatabaseUnavailableError, Processor, guarded
+from eventbus.processing import DatabaseUnavailableError, Processor, bookkept
 from eventbus.topics import topics_of
 
 Answer = TypeVar("Answer")
@@ -215,7 +215,7 @@ class Consumer:
     def _asks(self, question: Callable[[], Answer]) -> Answer | None:
         """The database's answer; None while it is away."""
         try:
-            answer = guarded(question)
+            answer = bookkept(question)
         except DatabaseUnavailableError as error:
             self._misses_database(error)
             return None

@@ -11,12 +11,22 @@ OUT_OF_SERVICE = (
     "58",  # the system below it: input and output errors
     "25006",  # read-only: the connection leads to a server that is no longer the primary
 )
+OF_THE_MOMENT = (
+    "40",  # chosen against in a deadlock or a conflict
+    "55P03",  # waited for a lock as long as `lock_timeout` lets
+    "57014",  # cancelled, by `statement_timeout` or a person
+)
 LOCK_TIMEOUT = "55P03"
 
 
 def is_out_of_service(error: BaseException) -> bool:
     """Whether this error says that the database cannot do now what anybody asks of it."""
     return isinstance(error, DatabaseError) and _state_of(error).startswith(OUT_OF_SERVICE)
+
+
+def is_of_the_moment(error: BaseException) -> bool:
+    """Whether the same statement may succeed when it is made again."""
+    return isinstance(error, DatabaseError) and _state_of(error).startswith(OF_THE_MOMENT)
 
 
 def is_lost(error: BaseException) -> bool:

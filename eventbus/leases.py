@@ -19,7 +19,7 @@ from django.db import DatabaseError, connection
 
 from eventbus.conf import bus_settings
 from eventbus.models import OutboxEvent, RelayBucket
-from eventbus.processing import DatabaseUnavailableError, guarded
+from eventbus.processing import DatabaseUnavailableError, bookkept
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Leases:
         """Take or give back buckets until this relay has its share; call it only while nothing is in flight."""
         if time.monotonic() - self._balanced_at < BALANCE_SECONDS:
             return
-        guarded(self._balance)
+        bookkept(self._balance)
         self._balanced_at = time.monotonic()
         self.trouble.is_up()
 
@@ -104,8 +104,8 @@ class Leases:
         self._closing.set()
         self._thread.join(timeout=5)
         try:
-            guarded(lambda: self._execute(RELEASE, [self.owner, list(self._held)]))
-            guarded(lambda: self._execute(FORGET, [self.owner]))
+            bookkept(lambda: self._execute(RELEASE, [self.owner, list(self._held)]))
+            bookkept(lambda: self._execute(FORGET, [self.owner]))
         except DatabaseUnavailableError:
             logger.warning("relay: the database is away; the leases run out by themselves in %g s", self.duration)
         self._held.clear()
@@ -132,10 +132,10 @@ class Leases:
         try:
             while not self._closing.wait(self.duration / 4):
                 try:
-                    guarded(self._renew)
+                    bookkept(self._renew)
                 except DatabaseUnavailableError:
                     continue  # the main loop meets the same trouble and says it
-                except DatabaseError as error:  # a deadlock, or too long a wait: no reason never to renew again
+                except DatabaseError as error:  # no reason never to renew again
                     reason = str(error).partition("\n")[0]
                     logger.warning("relay: the leases were not renewed, the next time is soon: %s", reason)
         finally:

@@ -22,7 +22,7 @@ from eventbus.breaker import Breaker
 from eventbus.conf import bus_settings
 from eventbus.context import SEVERAL_CAUSES, event_context
 from eventbus.crew import Caution
-from eventbus.database import is_lost, is_out_of_service
+from eventbus.database import is_lost, is_of_the_moment, is_out_of_service
 from eventbus.exceptions import EventBusError
 from eventbus.faults import fault
 from eventbus.handlers import Handler, handlers_of
@@ -149,7 +149,7 @@ class Processor:
                 return "duplicate", None
             return parking.park_ahead(self.group, delivery)
 
-        outcome, head = guarded(lambda: _atomically(park_ahead))
+        outcome, head = bookkept(lambda: _atomically(park_ahead))
         fault("before_retry")
         if head is not None and guarded(lambda: parking.attempt(head, self.answer, self.breaker)):
             outcome = "handled"
@@ -245,7 +245,7 @@ class Processor:
                 parking.park(self.group, delivery, error)
             return is_new
 
-        if guarded(lambda: _atomically(park)):
+        if bookkept(lambda: _atomically(park)):
             self._count([(delivery, "parked")])
             self.breaker.failed(delivery.message.topic, delivery.key, error)
 
@@ -294,6 +294,19 @@ def guarded(work: Callable[[], Result]) -> Result:
         if not connection.in_atomic_block:
             connection.close()
         raise DatabaseUnavailableError(str(error)) from error
+
+
+def bookkept(work: Callable[[], Result]) -> Result:
+    """Run database work that is all the bus's own, no handler's: `guarded`, and what only now went wrong is no error.
+
+    Raises DatabaseUnavailableError for that too, and is to be tried again later.
+    """
+    try:
+        return guarded(work)
+    except DatabaseError as error:
+        if is_of_the_moment(error):
+            raise DatabaseUnavailableError(str(error)) from error
+        raise
 
 
 def _look_at_connection() -> None:

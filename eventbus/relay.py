@@ -32,7 +32,7 @@ from eventbus.kafka.producer import EventProducer
 from eventbus.leases import Leases
 from eventbus.messages import Row
 from eventbus.models import HeldKey, OutboxEvent
-from eventbus.processing import DatabaseUnavailableError, guarded
+from eventbus.processing import DatabaseUnavailableError, bookkept
 from eventbus.waking import waking
 
 logger = logging.getLogger(__name__)
@@ -157,10 +157,10 @@ class Relay:
             return
         self._looked_at = time.monotonic()
         waiting = OutboxEvent.objects.order_by("id").annotate(age=Now() - F("created_at"))
-        oldest = guarded(waiting.values_list("age", flat=True).first)
+        oldest = bookkept(waiting.values_list("age", flat=True).first)
         metrics.outbox_oldest_age.set(oldest.total_seconds() if oldest else 0.0)
-        metrics.outbox_waiting.set(guarded(OutboxEvent.objects.values("id")[:COUNTED].count))
-        metrics.held_keys.set(guarded(HeldKey.objects.count))
+        metrics.outbox_waiting.set(bookkept(OutboxEvent.objects.values("id")[:COUNTED].count))
+        metrics.held_keys.set(bookkept(HeldKey.objects.count))
         metrics.relay_buckets.set(len(self.leases.held()))
 
     def _wait_for_broker(self, error: BrokerUnavailableError) -> float:
@@ -250,7 +250,7 @@ class Relay:
 
     def _hold(self, row: Row, reason: str) -> None:
         found = {"reason": reason, "outbox_id": row.id}
-        guarded(lambda: HeldKey.objects.get_or_create(topic=row.topic, key=row.key, defaults=found))
+        bookkept(lambda: HeldKey.objects.get_or_create(topic=row.topic, key=row.key, defaults=found))
         logger.error("relay: Kafka refuses event %d of %s, its key is held: %s", row.id, row.topic, reason)
 
     def _anything_left(self) -> bool:

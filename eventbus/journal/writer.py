@@ -14,7 +14,7 @@ from eventbus.crew import Caution
 from eventbus.faults import fault
 from eventbus.journal.partitions import existing_days, has_own_day, make_day
 from eventbus.messages import Delivery, Message, read
-from eventbus.processing import guarded
+from eventbus.processing import bookkept
 
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)  # the time of a message that carries none
 
@@ -48,7 +48,7 @@ class JournalWriter:
         deliveries = [read(message) for message in messages]
         fault("before_batch")
         with metrics.consumer_batch_seconds.labels(self.group).time():
-            new = guarded(lambda: self._record(deliveries))
+            new = bookkept(lambda: self._record(deliveries))
         for event_type in {delivery.event_type for delivery in deliveries}:
             count = sum(delivery.event_type == event_type for delivery in deliveries)
             metrics.consumer_messages.labels(self.group, event_type, "journaled").inc(count)

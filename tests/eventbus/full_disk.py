@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-DISK_FULL, READ_ONLY = "53100", "25006"  # PostgreSQL's error codes
+DISK_FULL, READ_ONLY, DEADLOCK, CANCELLED = "53100", "25006", "40P01", "57014"  # PostgreSQL's error codes
 
 
 @contextmanager

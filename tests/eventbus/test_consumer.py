@@ -21,6 +21,7 @@ from eventbus.messages import Message
 from eventbus.models import ConsumerWorker, ParkedEvent, PausedTopic
 from eventbus.status import bus_status
 from tests.eventbus.conftest import message
+from tests.eventbus.full_disk import DEADLOCK, refusing
 from tests.eventbus.sample import Counted, effects, numbers, troubles
 from tests.proof.broker import Broker
 from tests.proof.group import Group, Source
@@ -95,6 +96,24 @@ def test_a_group_that_is_told_to_goes_on_past_what_was_dead_before(consumer: Con
     assert (numbers(dead), numbers(waiting)) == ([2, 3], [])
     left = ParkedEvent.objects.order_by("id").values_list("key", "state")
     assert list(left) == [(str(dead), "dead"), (str(waiting), "retrying"), (str(waiting), "queued")]
+
+
+def test_a_deadlock_in_its_own_bookkeeping_ends_no_consumer(consumer: Consumer, group: Group) -> None:
+    counter = uuid4()
+    troubles[1] = lambda: RuntimeError("not now")
+    send(group, Counted(counter_id=counter, number=1))
+    consumer.step()
+    troubles.clear()
+    ParkedEvent.objects.update(next_attempt_at="2020-01-01T00:00Z")
+
+    with refusing("eventbus_parkedevent", "UPDATE", DEADLOCK):
+        consumer.step()
+    assert numbers(counter) == []
+    assert "the database cannot write" in consumer.health.troubles()["database"]
+
+    consumer.step()
+    assert numbers(counter) == [1]
+    assert consumer.health.troubles() == {}
 
 
 def test_with_too_much_parked_nothing_is_read_until_there_is_less(

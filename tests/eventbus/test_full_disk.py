@@ -16,7 +16,7 @@ from eventbus.outbox import publish
 from eventbus.processing import DatabaseUnavailableError, Processor
 from eventbus.relay import Relay
 from tests.eventbus.conftest import message
-from tests.eventbus.full_disk import DISK_FULL, READ_ONLY, refusing
+from tests.eventbus.full_disk import CANCELLED, DEADLOCK, DISK_FULL, READ_ONLY, refusing
 from tests.eventbus.sample import Counted, numbers, troubles
 from tests.proof.broker import Broker, RecordingProducer
 from tests.proof.group import Group, Source
@@ -123,7 +123,7 @@ def one_event(counter: UUID) -> str:
 
 
 @pytest.mark.django_db(transaction=True)  # the relay holds no transaction open that could roll its statement back
-@pytest.mark.parametrize("code", [DISK_FULL, READ_ONLY])
+@pytest.mark.parametrize("code", [DISK_FULL, READ_ONLY, DEADLOCK, CANCELLED])
 def test_the_relay_waits_and_sends_again_what_it_could_not_strike_off(relay: Relay, broker: Broker, code: str) -> None:
     counter = uuid4()
     first, second = one_event(counter), one_event(counter)
