@@ -11,8 +11,6 @@ from tests.eventbus.conftest import message
 from tests.eventbus.sample import numbers, troubles
 from tests.eventbus.test_attempts import boom, key_at_work
 
-DEADLOCK, CANCELLED = "40P01", "57014"
-
 
 @pytest.mark.django_db(transaction=True)
 def test_a_key_at_work_for_longer_than_lock_timeout_is_waited_for(sample_room: None) -> None:
