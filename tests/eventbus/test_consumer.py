@@ -94,8 +94,9 @@ def test_a_group_that_is_told_to_goes_on_past_what_was_dead_before(consumer: Con
         successor.step()
 
     assert (numbers(dead), numbers(waiting)) == ([2, 3], [])
-    left = ParkedEvent.objects.order_by("id").values_list("key", "state")
-    assert list(left) == [(str(dead), "dead"), (str(waiting), "retrying"), (str(waiting), "queued")]
+    left = ParkedEvent.objects.values_list("key", "state")
+    assert set(left) == {(str(dead), "dead"), (str(waiting), "retrying"), (str(waiting), "queued")}
+    assert len(left) == 3
 
 
 def test_a_deadlock_in_its_own_bookkeeping_ends_no_consumer(consumer: Consumer, group: Group) -> None:
