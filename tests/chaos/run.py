@@ -49,18 +49,21 @@ def run(
     *,
     seconds: float,
     say: Callable[[str], None],
-    patience: float = PATIENCE_SECONDS,
+    lull: float = PATIENCE_SECONDS,
 ) -> Report:
-    """Let the faults happen while writers write for so many seconds; then heal, wait, and judge."""
+    """Let the faults happen while writers write for so many seconds; then heal, wait, and judge.
+
+    A platform that has not moved for a lull of so many seconds will not settle by itself any more.
+    """
     watch = Watch(platform)
     with watch.looking():
         platform.start_writing()
-        watch.wait_for_first_effects(patience=patience)
+        watch.wait_for_first_effects(patience=PATIENCE_SECONDS)
         happen(platform, faults, watch, seconds=seconds, say=say)
         platform.stop(*platform.size.writer_names)
         say(f"healed; {watch.committed} events committed, the slowest group {watch.behind} behind")
-        is_settled = watch.wait_until_settled(patience=patience)
-        say("every group has caught up" if is_settled else f"nothing moved for {patience:g} s: {watch.behind} behind")
+        is_settled = watch.wait_until_settled(patience=lull)
+        say("every group has caught up" if is_settled else f"nothing moved for {lull:g} s: {watch.behind} behind")
     platform.stop(*platform.size.relay_names, *platform.size.consumer_names)
     platform.drain()
     with platform.database() as connection:
