@@ -9,9 +9,11 @@ import environ
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import TransactionTestCase
 
 from devstack.postgres import embedded_postgres
 from tests.api.documented import no_undocumented_refusal
+from tests.emptying import empty_what_was_written
 
 pytest_plugins = ["eventbus.testing"]
 LEDGER_TABLES = ("payments_ledgeraccount", "payments_ledgertransaction", "payments_ledgerentry")
@@ -38,6 +40,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
     """The test database; tests that commit are cleaned up by TRUNCATE, which the books refuse everywhere else."""
+    TransactionTestCase._fixture_teardown = empty_what_was_written
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         for table in LEDGER_TABLES:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER ledger_is_never_emptied")
