@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 NODE_TOOLS := tests/kafka/kafkajs tests/house/asyncapi
+NODE_INSTALLED := $(NODE_TOOLS:%=%/node_modules/.package-lock.json)
 # What `docker compose config` itself reads the file with, for machines without Docker.
 COMPOSE_GO := github.com/compose-spec/compose-go/v2/cmd@v2.16.2
 ARGS ?=
@@ -43,12 +44,15 @@ tools: setup  ## Fetch the tools that some tests use: Apache Kafka's jars, Toxip
 		echo "tools: no go (1.23 or newer: https://go.dev/dl): the tests with a bad network or slow clients will be skipped"; \
 	fi
 	@if command -v npm >/dev/null; then \
-		for folder in $(NODE_TOOLS); do \
-			echo "tools: $$folder"; npm ci --prefix $$folder --silent --no-audit --no-fund || exit 1; \
-		done; \
+		$(MAKE) --silent --no-print-directory $(NODE_INSTALLED); \
 	else \
 		echo "tools: no npm (Debian: apt install npm): the tests with Node.js will be skipped"; \
 	fi
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	@echo "tools: $*"
+	@npm ci --prefix $* --silent --no-audit --no-fund
+	@touch $@
 
 test: tools  ## Run the tests on every core; ARGS are pytest's
 	@echo "test: the whole suite, in random order"
