@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from eventbus.conf import bus_settings
 from eventbus.exceptions import CatalogError
 from eventbus.handlers import handles
+from eventbus.kafka import admin
 from eventbus.management.commands import run_consumers
 from eventbus.supervisor import Supervisor
 from tests.eventbus.sample import Counted, remember
@@ -70,7 +71,8 @@ def test_the_plan_names_every_topic_with_its_partitions(settings: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_status_without_a_broker_tells_the_rest_and_why(settings: Any) -> None:
+def test_status_without_a_broker_tells_the_rest_and_why(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "TIMEOUT_SECONDS", 0.5)  # nobody will come to that address, however long one waits
     settings.EVENTBUS = {**settings.EVENTBUS, "brokers": "127.0.0.1:1"}
 
     status = json.loads(output_of("bus_status", "--json"))
