@@ -32,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     database.setdefault("TEST", {})["NAME"] = os.environ["TEST_DATABASE_NAME"]
 
 
+@pytest.hookimpl(trylast=True)  # after all others have put their order upon the items
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that are known to be long begin first, or the last of them would leave the other cores idle."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what this run started."""
     _run.close()

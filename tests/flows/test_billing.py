@@ -34,6 +34,7 @@ def _billing(db, settings, monkeypatch):
     monkeypatch.setattr(BillingMachine, "steps", 0)
 
 
+@pytest.mark.long
 def test_no_history_breaks_an_invariant():
     run_state_machine_as_test(
         BillingMachine,

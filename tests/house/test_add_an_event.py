@@ -57,6 +57,7 @@ def test_the_page_names_the_file_of_every_block_before_it() -> None:
         assert f"`{name}`\n\n```" in PAGE
 
 
+@pytest.mark.long
 def test_who_follows_the_page_to_the_letter_has_an_event(copy: Path) -> None:
     for name, change in EDITS:
         edit(copy / name, change)

@@ -230,6 +230,7 @@ def _telling(settings, eager, db):
     settings.PROCESSOR_KEEPS_FEE = False
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_telling")
 @profile(max_examples=HISTORIES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEPS, min_size=25, max_size=45))
