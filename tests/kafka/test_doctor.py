@@ -132,13 +132,14 @@ def test_clocks_that_differ(healthy: Any, monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_outbox_that_nobody_empties(healthy: Any) -> None:
     with transaction.atomic():
         publish(Counted(counter_id=uuid4(), number=1))
-    OutboxEvent.objects.update(created_at=timezone.now() - timedelta(minutes=5))
+    long_ago = timezone.now() - timedelta(minutes=5)
+    OutboxEvent.objects.update(created_at=long_ago)
     RelayBucket.objects.filter(bucket__lt=3).update(owner=None, expires_at=None)
-    HeldKey.objects.create(topic="t", key="k", outbox_id=1, reason="too large")
+    HeldKey.objects.create(topic="t", key="k", outbox_id=1, reason="too large", held_at=long_ago)
 
     assert [f.what for f in found("outbox")] == ["the oldest event waits for 5 min"]
     assert [f.what for f in found("leases")] == ["nobody publishes 3 of 16 buckets"]
-    assert [f.what for f in found("held keys")] == ["t k is held for 0 s: too large"]
+    assert [f.what for f in found("held keys")] == ["t k is held for 5 min: too large"]
     RelayBucket.objects.all().delete()
     assert [f.what for f in found("leases")] == ["no relay has ever run here"]
 
