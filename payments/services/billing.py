@@ -240,9 +240,12 @@ def cancel_open_orders(ref: SubscriptionRef, which: Q | None = None) -> None:
 def refund_cycle(ref: SubscriptionRef, *, refund: CycleRefund) -> None:
     """Give back a paid cycle, once; the access has ended already."""
     orders = PaymentOrder.objects.filter(
-        kind=PaymentOrder.Kind.SUBSCRIPTION, reference_id=ref.subscription_id, cycle_number=refund.cycle_number
+        kind=PaymentOrder.Kind.SUBSCRIPTION,
+        reference_id=ref.subscription_id,
+        cycle_number=refund.cycle_number,
+        status__in=PaymentOrder.CAPTURED,  # what went back may be sent back, and a dispute be won
     )
-    for order in orders.captured().order_by("pk").select_for_update():
+    for order in orders.order_by("pk").select_for_update():
         give_back_rest(
             order,
             reason=Refund.Reason.REQUESTED_BY_CUSTOMER,

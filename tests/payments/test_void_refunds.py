@@ -3,13 +3,15 @@
 import pytest
 from django.utils import timezone
 
+from eventbus.testing import deliver
 from payments.gateways.base import Refunded, RefundFailed
 from payments.models.orders import PaymentOrder
 from payments.models.refunds import Refund
 from payments.services.offers import close_offer
 from payments.services.refunds import record_refund, refund_on_request, refund_payment
 from payments.services.verification import first_fault
-from tests.payments.factories import make_purchase, make_tip
+from subscriptions.events import RefundPolicy
+from tests.payments.factories import SubscriptionStory, make_purchase, make_tip
 
 WISH = {"amount": 446, "reason": "requested_by_customer"}
 
@@ -113,3 +115,21 @@ def test_the_buyer_of_a_post_that_is_gone_gets_the_money_though_an_earlier_refun
         sent_back(other)
 
     assert owed(order) == [("succeeded", order.amount)]
+
+
+def test_a_cycle_that_had_gone_back_is_given_back_again_when_that_fails(fan, creator, method, background):
+    story = SubscriptionStory(fan.id, creator.id, method.id)
+    with background():
+        deliver(story.created(), to="payments")
+    order = PaymentOrder.objects.get()
+    other = promised(order)
+    given(other)
+    cancelled = story.cancelled(3, policy=RefundPolicy.FULL)
+    deliver(cancelled, to="payments")
+    assert owed(order) == [("void", 1299)]
+
+    with background():
+        sent_back(other)
+
+    order.refresh_from_db()
+    assert (owed(order), order.refunded_amount, first_fault()) == ([("succeeded", 1299)], 1299, None)
